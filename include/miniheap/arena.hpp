@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// The arena: a heap of one's own that gives memory back.
+#pragma once
+
+#include <miniheap/detail/core.hpp>
+#include <miniheap/fwd.hpp>
+#include <miniheap/inspect.hpp>
+#include <miniheap/policy/buffer_source.hpp>
+#include <miniheap/policy/fit.hpp>
+#include <miniheap/policy/lock.hpp>
+#include <miniheap/policy/selection.hpp>
+#include <miniheap/policy/source_wrappers.hpp>
+
+#include <new>
+
+namespace miniheap {
+
+/// Owns miniheaps and mappings, and gives them back: an empty miniheap at once (but for a reserve), a large allocation
+/// when it is freed, everything in `release()` and in the destructor.
+///
+/// Thread safety is the lock policy's; with the default, any thread may call anything. Complexities are given for `n`
+/// miniheaps or large allocations; page source calls come on top. An alignment is a power of two; a pointer given back
+/// is one that this arena gave and that has not been given back yet, else the program stops with a message
+/// (`arena_config::checks`), or the behaviour is undefined where checks are off.
+///
+/// An arena stays where it is: allocators hold its address, and its first descriptor lies inside it. Hold it in a
+/// `std::optional` or a `std::unique_ptr` where its lifetime must move. The destructor gives everything back, running no
+/// destructors of what is in it; with `arena_config::report_leaks` it reports what was alive.
+template <page_source PageSource = mmap_source, lock_policy LockPolicy = coarse_lock<>, fit_policy FitPolicy = first_fit,
+          selection_policy SelectionPolicy = fullest_first, arena_config Config = arena_config{}>
+class miniheap_arena {
+  using core = detail::core<PageSource, FitPolicy, SelectionPolicy, Config>;
+
+ public:
+  using source_type = PageSource;
+  static constexpr arena_config config = Config;
+
+  /// `name` is kept by address; it is what messages call the arena. Nothing is mapped yet.
+  template <std::default_initializable Source = PageSource>
+  explicit miniheap_arena(const char* name = "unnamed") : core_{Source{}, name} {}
+
+  /// With a page source that has a state of its own, moved in.
+  explicit miniheap_arena(PageSource source, const char* name = "unnamed")
+      : core_{static_cast<PageSource&&>(source), name} {}
+
+  miniheap_arena(const miniheap_arena&) = delete;
+  miniheap_arena& operator=(const miniheap_arena&) = delete;
+
+  ~miniheap_arena() {
+    if constexpr (Config.report_leaks) report_leaks();
+  }
+
+  /// At least `bytes` bytes at a multiple of `alignment`; for 0 bytes, an address of its own. Throws `std::bad_alloc` when
+  /// there is no memory, when the size cannot be, and when the alignment is no power of two; then nothing has changed.
+  /// O(1) mostly; O(log n) when a slab is used up.
+  [[nodiscard, gnu::always_inline]] void* allocate(std::size_t bytes, std::size_t alignment = default_alignment) {
+    void* const p = try_allocate(bytes, alignment);
+    if (p == nullptr) [[unlikely]] throw_bad_alloc();
+    return p;
+  }
+
+  /// As `allocate`, with nullptr instead of an exception.
+  [[nodiscard, gnu::always_inline]] void* try_allocate(std::size_t bytes,
+                                                       std::size_t alignment = default_alignment) noexcept {
+    if (!std::has_single_bit(alignment)) [[unlikely]] return nullptr;
+    const entry_guard guard{*this};
+    return core_.allocate(bytes, alignment);
+  }
+
+  /// As `allocate`, and tells how many bytes may be used: all of the slot, or of the last page.
+  [[nodiscard]] sized_pointer allocate_at_least(std::size_t bytes, std::size_t alignment = default_alignment) {
+    void* const p = allocate(bytes, alignment);
+    if (detail::is_small(bytes, alignment)) {
+      return {p, detail::shapes[detail::size_class(detail::aligned_request(bytes, alignment))].slot_bytes};
+    }
+    return {p, detail::align_up(bytes | static_cast<std::size_t>(bytes == 0), detail::page_bytes)};
+  }
+
+  /// Gives an allocation back; nullptr is none. O(1) mostly; O(log n) when that makes a difference to the miniheap.
+  [[gnu::always_inline]] void deallocate(void* p) noexcept {
+    if (p == nullptr) return;
+    const entry_guard guard{*this};
+    core_.deallocate(p);
+  }
+
+  /// The same, a little faster. `bytes` is anything from what was asked for to what may be used, `alignment` what was
+  /// asked for.
+  [[gnu::always_inline]] void deallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
+    if (p == nullptr) return;
+    const entry_guard guard{*this};
+    core_.deallocate(p, bytes, alignment);
+  }
+
+  /// Makes an allocation `bytes` bytes long, there or elsewhere, and returns where it is; contents are kept up to the
+  /// smaller of both sizes. nullptr for `p` is as `allocate`. A small allocation that lies in a sparse miniheap moves to a
+  /// fuller one even where it could stay. A medium one grows and shrinks in place where it can; a large one is remapped,
+  /// not copied. Throws as `allocate` does; then `p` is as it was.
+  [[nodiscard]] void* reallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) {
+    void* const q = try_reallocate(p, bytes, alignment);
+    if (q == nullptr) throw_bad_alloc();
+    return q;
+  }
+
+  /// As `reallocate`, with nullptr instead of an exception.
+  [[nodiscard]] void* try_reallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
+    if (p == nullptr) return try_allocate(bytes, alignment);
+    if (!std::has_single_bit(alignment)) return nullptr;
+    const entry_guard guard{*this};
+    return core_.reallocate(p, bytes, alignment);
+  }
+
+  /// Whether `p` points into the pages of a miniheap or into a large allocation of this arena. Any pointer may be asked
+  /// about. O(log n).
+  [[nodiscard]] bool owns(const void* p) const noexcept {
+    const entry_guard guard{*this};
+    return core_.owns(p);
+  }
+
+  /// How many bytes of a live allocation may be used; 0 for nullptr. O(1), large: O(log n).
+  [[nodiscard]] std::size_t usable_size(const void* p) const noexcept {
+    if (p == nullptr) return 0;
+    const entry_guard guard{*this};
+    return core_.usable_size(p);
+  }
+
+  /// Where the memory is, in bytes. O(spans).
+  [[nodiscard]] arena_stats stats() const noexcept {
+    const entry_guard guard{*this};
+    return detail::stats_of(core_);
+  }
+
+  /// Gives back the reserve and the contents of all free pages. Returns how many bytes of addresses were given back or
+  /// dropped, whether they had been touched or not. O(spans).
+  std::size_t trim() noexcept {
+    const entry_guard guard{*this};
+    return core_.trim();
+  }
+
+  /// Gives everything back at once and leaves the arena as new. No destructors run; pointers into it are dead.
+  void release() noexcept {
+    const entry_guard guard{*this};
+    core_.release();
+  }
+
+  /// Calls `visitor` with a `const miniheap_info&` for each miniheap, followed by a `const span_info&` for each of its
+  /// spans, each followed by a `const allocation_info&` for each live allocation in it; at last with a `const
+  /// mapping_info&` for each large allocation. Only those that `visitor` can be called with. It must not call the arena.
+  template <class Visitor>
+  void walk(Visitor&& visitor) const {
+    const entry_guard guard{*this};
+    const auto callback = core_.supply().enter_callback();
+    detail::walk(core_, visitor);
+  }
+
+  /// Verifies every invariant. O(pages + n log n).
+  [[nodiscard]] check_result check() const noexcept {
+    const entry_guard guard{*this};
+    return core_.check();
+  }
+
+  /// Calls `sink` with pieces of text: the statistics and a picture of each miniheap, or both as JSON. Allocates nothing;
+  /// `sink` must not call the arena.
+  template <std::invocable<std::string_view> Sink>
+  void dump(Sink&& sink, dump_format format = dump_format::text) const {
+    const entry_guard guard{*this};
+    const auto callback = core_.supply().enter_callback();
+    detail::dump(core_, sink, format);
+  }
+
+  /// The page source. Its calls are made under the arena's lock; look at it while nobody else uses the arena.
+  [[nodiscard]] PageSource& source() noexcept { return core_.supply().source(); }
+  [[nodiscard]] const PageSource& source() const noexcept { return core_.supply().source(); }
+
+  [[nodiscard]] const char* name() const noexcept { return core_.identity().name; }
+
+ private:
+  /// Holds the lock of the set of miniheaps, and sees to it that no callback comes back in.
+  class entry_guard {
+   public:
+    [[gnu::always_inline]] explicit entry_guard(const miniheap_arena& arena) noexcept : lock_{arena.lock_} {
+      if constexpr (core::checked) {
+        if (arena.core_.supply().in_callback()) [[unlikely]] arena.core_.identity().stop(detail::faults::reentrant, nullptr);
+      }
+      lock_.lock();
+    }
+    [[gnu::always_inline]] ~entry_guard() { lock_.unlock(); }
+    entry_guard(const entry_guard&) = delete;
+    entry_guard& operator=(const entry_guard&) = delete;
+
+   private:
+    typename LockPolicy::set_lock& lock_;
+  };
+
+  [[noreturn, gnu::cold, gnu::noinline]] static void throw_bad_alloc() { throw std::bad_alloc{}; }
+
+  void report_leaks() const noexcept {
+    const arena_stats now = stats();
+    if (now.allocations == 0) return;
+    detail::text_line line = detail::about_arena(name(), this);
+    line << now.allocations << " allocations (" << now.live_bytes << " bytes) alive at destruction";
+    detail::write_line(line);
+  }
+
+  core core_;
+  [[no_unique_address]] mutable typename LockPolicy::set_lock lock_;
+};
+
+}  // namespace miniheap

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// Version, byte units, and the numbers and switches of an arena.
+#pragma once
+
+#include <cstddef>
+
+namespace miniheap {
+
+inline constexpr int version_major = 0;
+inline constexpr int version_minor = 1;
+
+inline constexpr std::size_t KiB = 1024;
+inline constexpr std::size_t MiB = 1024 * KiB;
+
+/// The alignment of every allocation that asks for none, bytes.
+inline constexpr std::size_t default_alignment = 16;
+
+/// What an arena verifies while it works.
+enum class check_level : unsigned char {
+  none,   ///< nothing: a wrong pointer is undefined behaviour
+  basic,  ///< foreign and interior pointers, double frees and wrong sizes stop the program with a message
+};
+
+/// The numbers and switches of an arena, its last template argument. Name the ones that differ:
+/// `miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, {.miniheap_bytes = 64 * KiB}>`.
+struct arena_config {
+  /// Size and alignment of a miniheap: a power of two from 64 KiB to 64 MiB.
+  std::size_t miniheap_bytes = 4 * MiB;
+  /// Requests of more bytes than this get a mapping of their own; 0 stands for half a miniheap, which is also the most.
+  std::size_t large_threshold_bytes = 0;
+  /// Empty miniheaps are kept for reuse as long as they take no more bytes than this.
+  std::size_t reserve_bytes = 4 * MiB;
+  /// `reallocate` floats allocations of up to this many bytes to fuller miniheaps; 0 switches floating off.
+  std::size_t float_limit_bytes = 1 * KiB;
+  /// ... where the other miniheap is fuller by at least this many of `occupancy_levels`; at least 1.
+  unsigned float_gain_levels = 2;
+  /// What is verified on each call.
+  check_level checks = check_level::basic;
+  /// The destructor writes a line to stderr when allocations are alive.
+  bool report_leaks = false;
+};
+
+/// Occupancy is quantised to this many levels above "empty", which is level 0.
+inline constexpr unsigned occupancy_levels = 16;
+
+}  // namespace miniheap

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// A bitmap of fixed size: one bit a page.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace miniheap::detail {
+
+template <std::uint32_t Bits>
+class bitmap {
+ public:
+  [[nodiscard]] constexpr bool test(std::uint32_t bit) const noexcept { return ((words_[bit / 64] >> (bit % 64)) & 1u) != 0; }
+
+  constexpr void set(std::uint32_t first, std::uint32_t count) noexcept {
+    for_words(first, count, [](std::uint64_t& word, std::uint64_t mask) { word |= mask; });
+  }
+
+  constexpr void clear(std::uint32_t first, std::uint32_t count) noexcept {
+    for_words(first, count, [](std::uint64_t& word, std::uint64_t mask) { word &= ~mask; });
+  }
+
+  /// The first bit that is set at `from` or above, or `Bits`. O(words).
+  [[nodiscard]] constexpr std::uint32_t find_from(std::uint32_t from) const noexcept {
+    return find([](std::uint64_t word) { return word; }, from);
+  }
+
+  /// The first bit that is clear at `from` or above, or `Bits`. O(words).
+  [[nodiscard]] constexpr std::uint32_t find_clear_from(std::uint32_t from) const noexcept {
+    const std::uint32_t found = find([](std::uint64_t word) { return ~word; }, from);
+    return found < Bits ? found : Bits;
+  }
+
+  [[nodiscard]] constexpr std::uint32_t count() const noexcept {
+    std::uint32_t n = 0;
+    for (const std::uint64_t word : words_) n += static_cast<std::uint32_t>(std::popcount(word));
+    return n;
+  }
+
+ private:
+  static constexpr std::uint32_t words = (Bits + 63) / 64;
+
+  template <class Map>
+  [[nodiscard]] constexpr std::uint32_t find(Map map, std::uint32_t from) const noexcept {
+    if (from >= Bits) return Bits;
+    std::uint32_t index = from / 64;
+    std::uint64_t word = map(words_[index]) & (~std::uint64_t{0} << (from % 64));
+    while (word == 0) {
+      if (++index == words) return Bits;
+      word = map(words_[index]);
+    }
+    return index * 64 + static_cast<std::uint32_t>(std::countr_zero(word));
+  }
+
+  /// Calls `change(word, mask)` for each word that the bits `first` to `first + count - 1` touch.
+  template <class Change>
+  constexpr void for_words(std::uint32_t first, std::uint32_t count, Change change) noexcept {
+    while (count != 0) {
+      const std::uint32_t shift = first % 64;
+      const std::uint32_t n = count < 64 - shift ? count : 64 - shift;
+      change(words_[first / 64], (~std::uint64_t{0} >> (64 - n)) << shift);
+      first += n;
+      count -= n;
+    }
+  }
+
+  std::array<std::uint64_t, words> words_{};
+};
+
+}  // namespace miniheap::detail

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// The descriptor of one miniheap: what is known of it outside its own memory. It does what concerns one miniheap only;
+/// the trees across miniheaps are in miniheap_set.hpp.
+#pragma once
+
+#include <miniheap/config.hpp>
+#include <miniheap/detail/free_spans.hpp>
+#include <miniheap/detail/slab.hpp>
+
+#include <boost/intrusive/set_hook.hpp>
+
+#include <new>
+
+namespace miniheap::detail {
+
+using tree_hook = boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>,
+                                                  boost::intrusive::optimize_size<true>>;
+struct all_tag;
+using all_hook = boost::intrusive::list_base_hook<boost::intrusive::tag<all_tag>,
+                                                  boost::intrusive::link_mode<boost::intrusive::normal_link>>;
+
+/// How `used` of `total` pages is quantised. The level stays where it is until it is wrong by half a step, so that
+/// allocations around a border do not re-order the miniheaps each time. Only an empty miniheap has level 0.
+constexpr unsigned next_level(unsigned level, std::uint32_t used, std::uint32_t total) noexcept {
+  if (used == 0) return 0;
+  const std::uint32_t exact = (used * occupancy_levels + total - 1) / total;  // 1 to occupancy_levels
+  if (level == 0 || used == total) return exact;
+  const std::uint32_t slack = total / (2 * occupancy_levels);
+  const std::uint32_t low = (level - 1) * total / occupancy_levels;
+  const std::uint32_t high = level * total / occupancy_levels;
+  return used + slack > low && used <= high + slack ? level : exact;
+}
+
+template <class Geometry, fit_policy Fit>
+class miniheap_descriptor : public tree_hook, public all_hook {
+ public:
+  /// The slabs of one size class that have a free slot and are not active. Every such slab of the miniheap is in it; the
+  /// bin itself is in a tree of the arena while it is not empty.
+  struct bin : tree_hook {
+    miniheap_descriptor* owner = nullptr;
+    page_entry_list slabs;
+  };
+
+  /// Takes charge of `Geometry::miniheap_bytes` bytes at `memory`. Zeroed memory stays untouched but for one page of the
+  /// head; it is touched further as far as the miniheap is used. O(pages).
+  miniheap_descriptor(void* memory, std::uint64_t sequence, bool is_zeroed) noexcept
+      : map_{static_cast<page_entry*>(memory)}, key_{0, address_of(memory), sequence}, spans_{map_} {
+    for (bin& b : bins_) b.owner = this;
+    for (std::uint32_t page = 0; page < Geometry::head_pages; ++page) map_[page].kind = page_kind::head;
+    for (std::uint32_t page = Geometry::head_pages; page < Geometry::pages && !is_zeroed; ++page) {
+      map_[page].kind = page_kind::free;
+    }
+    map_[0].descriptor = this;
+    spans_.add({Geometry::head_pages, Geometry::usable_pages});
+  }
+
+  miniheap_descriptor(const miniheap_descriptor&) = delete;
+  miniheap_descriptor& operator=(const miniheap_descriptor&) = delete;
+
+  /// The descriptor of the miniheap that `address` lies in.
+  static miniheap_descriptor& of(std::uintptr_t address) noexcept {
+    return *static_cast<miniheap_descriptor*>(Geometry::map_of(address)->descriptor);
+  }
+
+  [[nodiscard]] page_entry* map() const noexcept { return map_; }
+  [[nodiscard]] const occupancy& key() const noexcept { return key_; }
+  [[nodiscard]] const free_spans<Geometry>& spans() const noexcept { return spans_; }
+  [[nodiscard]] std::uint32_t used_pages() const noexcept { return used_pages_; }
+  [[nodiscard]] bool is_empty() const noexcept { return used_pages_ == 0; }
+  [[nodiscard]] bin& bin_of(std::uint32_t size_class) noexcept { return bins_[size_class]; }
+  [[nodiscard]] const bin& bin_of(std::uint32_t size_class) const noexcept { return bins_[size_class]; }
+
+  /// Pages were freed since the free spans were last purged.
+  bool has_dirty_spans = false;
+
+  /// Finds room for `pages` pages at a multiple of `align_pages`, and takes it. Returns the first page's entry, of no kind
+  /// yet, or nullptr. Complexity is the fit policy's.
+  page_entry* take_span(std::uint32_t pages, std::uint32_t align_pages) noexcept {
+    const free_span found = Fit::choose(spans_, pages + align_pages - 1, fit_state_);
+    if (!found) return nullptr;
+    const free_span taken{align_up(found.first, align_pages), pages};
+    spans_.take(found, taken);
+    used_pages_ += pages;
+    map_[taken.first].pages = pages;
+    return &map_[taken.first];
+  }
+
+  /// Takes the free pages right behind a used span, if there are as many. O(1).
+  bool extend_span(page_entry* first, std::uint32_t pages) noexcept {
+    const std::uint32_t more = pages - first->pages;
+    const free_span behind = spans_.starting_at(Geometry::page_of(first) + first->pages);
+    if (behind.pages < more) return false;
+    spans_.take(behind, {behind.first, more});
+    used_pages_ += more;
+    first->pages = pages;
+    return true;
+  }
+
+  /// Frees the end of a used span, from its page `pages` on; with 0, all of it. O(1).
+  void give_span(page_entry* first, std::uint32_t pages) noexcept {
+    const std::uint32_t freed = first->pages - pages;
+    if (pages == 0) first->kind = page_kind::free;
+    first->pages = pages;
+    used_pages_ -= freed;
+    has_dirty_spans = true;
+    spans_.add({Geometry::page_of(first) + pages, freed});
+  }
+
+  /// What the level should be now.
+  [[nodiscard]] unsigned wanted_level() const noexcept {
+    return next_level(key_.level, used_pages_, Geometry::usable_pages);
+  }
+
+  /// Only while no node of this miniheap is in a tree: `miniheap_set::rekey_guard` sees to that.
+  void set_level(unsigned level) noexcept { key_.level = level; }
+
+  /// Calls `visit(first entry, is_free)` for each span in address order. O(spans).
+  template <class Visit>
+  void for_each_span(Visit visit) const {
+    for (std::uint32_t page = Geometry::head_pages; page < Geometry::pages;) {
+      const page_entry& first = map_[page];
+      page += first.pages;
+      visit(first, spans_.is_free(page - 1));
+    }
+  }
+
+  /// The invariants of this miniheap. O(pages).
+  [[nodiscard]] const char* check() const noexcept {
+    if (const char* broken = spans_.check()) return broken;
+    std::uint32_t used = 0;
+    std::array<std::uint32_t, size_classes> with_free_slot{};
+    const char* broken = nullptr;
+    for_each_span([&](const page_entry& first, bool is_free) {
+      for (std::uint32_t n = is_free ? 0 : 1; n < first.pages && (is_free || first.kind == page_kind::medium); ++n) {
+        if ((&first)[n].kind != page_kind::free) broken = "an entry that nothing starts at has kind free";
+      }
+      if (is_free) return;
+      used += first.pages;
+      if (first.kind == page_kind::medium) return;
+      if (!is_slab(first.kind)) {
+        broken = "a used span is a slab or medium";
+      } else if (const char* slab_broken = check_slab(&first)) {
+        broken = slab_broken;
+      } else if (first.used == 0) {
+        broken = "a slab without a used slot is active or a free span";
+      } else if (!is_active(first) && !is_full(first)) {
+        ++with_free_slot[class_of_slab(first.kind)];
+      }
+    });
+    if (broken != nullptr) return broken;
+    if (used != used_pages_ || used + spans_.free_pages() != Geometry::usable_pages) return "each page is used or free";
+    for (std::uint32_t c = 0; c < size_classes; ++c) {
+      for (const page_entry& slab : bins_[c].slabs) {
+        if (slab.kind != slab_of_class(c) || is_full(slab) || is_active(slab)) {
+          return "a bin has the slabs of its size class that have a free slot";
+        }
+        --with_free_slot[c];
+      }
+      if (with_free_slot[c] != 0) return "each slab that has a free slot is in a bin or active";
+    }
+    if (map_[0].descriptor != this || map_[0].kind != page_kind::head) return "the head names the descriptor";
+    return key_.level == wanted_level() ? nullptr : "the level follows the used pages";
+  }
+
+ private:
+  page_entry* map_;
+  occupancy key_;
+  std::uint32_t used_pages_ = 0;  // of slabs and medium allocations
+  [[no_unique_address]] typename Fit::state fit_state_{};
+  free_spans<Geometry> spans_;
+  std::array<bin, size_classes> bins_;
+};
+
+}  // namespace miniheap::detail

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// The miniheaps of an arena, ordered by the selection policy: one tree of bins for each size class, one tree of miniheaps
+/// for each length class of their longest free span. "The first that can serve this" is the leftmost node of one tree, or
+/// of a few; never a scan.
+#pragma once
+
+#include <miniheap/detail/miniheap_descriptor.hpp>
+#include <miniheap/stats.hpp>
+
+#include <boost/intrusive/rbtree.hpp>
+
+namespace miniheap::detail {
+
+template <class Geometry, fit_policy Fit, selection_policy Selection>
+class miniheap_set {
+ public:
+  using descriptor = miniheap_descriptor<Geometry, Fit>;
+  using bin = typename descriptor::bin;
+
+  /// The order of selection, made total by the address.
+  static bool before(const descriptor& a, const descriptor& b) noexcept {
+    if (Selection::before(a.key(), b.key())) return true;
+    return !Selection::before(b.key(), a.key()) && a.key().address < b.key().address;
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t empty_count() const noexcept { return empty_count_; }
+
+  /// Adds an empty miniheap. O(log n).
+  void insert(descriptor& m) noexcept {
+    all_.push_back(m);
+    ++size_;
+    ++empty_count_;
+    link_spans(m);
+  }
+
+  /// Removes an empty miniheap. O(log n).
+  void erase(descriptor& m) noexcept {
+    unlink_spans(m, m.spans().longest_class());
+    all_.erase(all_.iterator_to(m));
+    --size_;
+    --empty_count_;
+  }
+
+  /// Empties the set in no time; the descriptors are the caller's. O(1).
+  void clear() noexcept {
+    all_.clear();
+    for (auto& tree : bins_) tree.clear();
+    for (auto& tree : spans_) tree.clear();
+    span_mask_ = 0;
+    size_ = empty_count_ = 0;
+  }
+
+  /// The first miniheap with a free slot of the size class in a slab that is not active, or nullptr. O(1).
+  [[nodiscard]] descriptor* first_with_slot(std::uint32_t size_class) const noexcept {
+    const auto& tree = bins_[size_class];
+    return tree.empty() ? nullptr : tree.begin()->owner;
+  }
+
+  /// The first miniheap with a free span of `pages` pages, or nullptr. O(length classes), whatever the number of miniheaps.
+  [[nodiscard]] descriptor* first_with_span(std::uint32_t pages) const noexcept {
+    descriptor* first = nullptr;
+    const std::uint32_t sure = length_class_at_least(pages);
+    for (std::uint64_t mask = sure < 64 ? span_mask_ & (~std::uint64_t{0} << sure) : 0; mask != 0; mask &= mask - 1) {
+      auto& tree_of_class = spans_[static_cast<std::uint32_t>(std::countr_zero(mask))];
+      descriptor& m = const_cast<descriptor&>(*tree_of_class.begin());
+      if (first == nullptr || before(m, *first)) first = &m;
+    }
+    return first != nullptr ? first : search_class(pages, 4);
+  }
+
+  /// The same, however long it takes to find out. O(n spans).
+  [[nodiscard]] descriptor* any_with_span(std::uint32_t pages) const noexcept {
+    descriptor* const first = first_with_span(pages);
+    return first != nullptr ? first : search_class(pages, size_);
+  }
+
+  /// \name Changes of one miniheap, each with the trees kept in order. O(log n).
+  ///@{
+  page_entry* take_span(descriptor& m, std::uint32_t pages, std::uint32_t align_pages = 1) noexcept {
+    const span_change change{*this, m};
+    return m.take_span(pages, align_pages);
+  }
+
+  bool extend_span(descriptor& m, page_entry* first, std::uint32_t pages) noexcept {
+    const span_change change{*this, m};
+    return m.extend_span(first, pages);
+  }
+
+  void give_span(descriptor& m, page_entry* first, std::uint32_t pages = 0) noexcept {
+    const span_change change{*this, m};
+    m.give_span(first, pages);
+  }
+
+  /// Puts a slab that has a free slot into its bin, where it is the first to be used: it is likely the fullest. O(1), or
+  /// O(log n) when the bin was empty.
+  void add_to_bin(descriptor& m, page_entry& slab) noexcept {
+    const std::uint32_t c = class_of_slab(slab.kind);
+    bin& b = m.bin_of(c);
+    if (b.slabs.empty()) bins_[c].insert_equal(b);
+    b.slabs.push_front(slab);
+  }
+
+  void remove_from_bin(descriptor& m, page_entry& slab) noexcept {
+    const std::uint32_t c = class_of_slab(slab.kind);
+    bin& b = m.bin_of(c);
+    b.slabs.erase(b.slabs.iterator_to(slab));
+    if (b.slabs.empty()) bins_[c].erase(bins_[c].iterator_to(b));
+  }
+  ///@}
+
+  /// Calls `visit(descriptor&)` for each miniheap, oldest first; `visit` may erase the one that it is given.
+  template <class Visit>
+  void for_each(Visit visit) {
+    for (auto it = all_.begin(); it != all_.end();) {
+      descriptor& m = *it;
+      ++it;
+      visit(m);
+    }
+  }
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const descriptor& m : all_) visit(m);
+  }
+
+  /// The invariants of each miniheap and of the trees. O(pages + n log n).
+  [[nodiscard]] check_result check() const noexcept;
+
+ private:
+  struct bin_order {
+    bool operator()(const bin& a, const bin& b) const noexcept { return before(*a.owner, *b.owner); }
+  };
+  struct descriptor_order {
+    bool operator()(const descriptor& a, const descriptor& b) const noexcept { return before(a, b); }
+  };
+  template <class Node, class Order>
+  using ordered = boost::intrusive::rbtree<Node, boost::intrusive::base_hook<tree_hook>, boost::intrusive::compare<Order>,
+                                        boost::intrusive::constant_time_size<false>>;
+
+  /// While it lives the miniheap is in no tree, and only then does its key change.
+  class rekey_guard {
+   public:
+    rekey_guard(miniheap_set& set, descriptor& m, std::uint32_t linked_class) noexcept : set_{set}, m_{m} {
+      set_.unlink_spans(m_, linked_class);
+      for (std::uint32_t c = 0; c < size_classes; ++c) {
+        bin& b = m_.bin_of(c);
+        if (!b.slabs.empty()) set_.bins_[c].erase(set_.bins_[c].iterator_to(b));
+      }
+    }
+
+    ~rekey_guard() {
+      set_.link_spans(m_);
+      for (std::uint32_t c = 0; c < size_classes; ++c) {
+        bin& b = m_.bin_of(c);
+        if (!b.slabs.empty()) set_.bins_[c].insert_equal(b);
+      }
+    }
+
+    rekey_guard(const rekey_guard&) = delete;
+    rekey_guard& operator=(const rekey_guard&) = delete;
+
+   private:
+    miniheap_set& set_;
+    descriptor& m_;
+  };
+
+  /// While it lives the spans of a miniheap change; then the trees follow.
+  class span_change {
+   public:
+    span_change(miniheap_set& set, descriptor& m) noexcept
+        : set_{set}, m_{m}, linked_class_{m.spans().longest_class()}, was_empty_{m.is_empty()} {}
+
+    ~span_change() {
+      if (m_.is_empty() != was_empty_) set_.empty_count_ = was_empty_ ? set_.empty_count_ - 1 : set_.empty_count_ + 1;
+      if (const unsigned level = m_.wanted_level(); level != m_.key().level) {
+        const rekey_guard guard{set_, m_, linked_class_};
+        m_.set_level(level);
+      } else if (m_.spans().longest_class() != linked_class_) {
+        set_.unlink_spans(m_, linked_class_);
+        set_.link_spans(m_);
+      }
+    }
+
+    span_change(const span_change&) = delete;
+    span_change& operator=(const span_change&) = delete;
+
+   private:
+    miniheap_set& set_;
+    descriptor& m_;
+    std::uint32_t linked_class_;
+    bool was_empty_;
+  };
+
+  void link_spans(descriptor& m) noexcept {
+    const std::uint32_t k = m.spans().longest_class();
+    if (k == free_spans<Geometry>::classes) return;
+    spans_[k].insert_equal(m);
+    span_mask_ |= std::uint64_t{1} << k;
+  }
+
+  void unlink_spans(descriptor& m, std::uint32_t k) noexcept {
+    if (k == free_spans<Geometry>::classes) return;
+    spans_[k].erase(spans_[k].iterator_to(m));
+    if (spans_[k].empty()) span_mask_ &= ~(std::uint64_t{1} << k);
+  }
+
+  /// Of the miniheaps whose longest span is of the same length class as `pages`, only some have a span that fits: looks at
+  /// the first `tries`.
+  [[nodiscard]] descriptor* search_class(std::uint32_t pages, std::size_t tries) const noexcept {
+    const std::uint32_t k = length_class(pages);
+    if (k >= free_spans<Geometry>::classes || shortest_of_class(k) == pages) return nullptr;
+    for (const descriptor& m : spans_[k]) {
+      if (tries-- == 0) break;
+      if (m.spans().longest_pages() >= pages) return const_cast<descriptor*>(&m);
+    }
+    return nullptr;
+  }
+
+  boost::intrusive::list<descriptor, boost::intrusive::base_hook<all_hook>, boost::intrusive::constant_time_size<false>>
+      all_;
+  std::array<ordered<bin, bin_order>, size_classes> bins_;
+  std::array<ordered<descriptor, descriptor_order>, free_spans<Geometry>::classes> spans_;
+  std::uint64_t span_mask_ = 0;  // bit k: tree k is not empty
+  std::size_t size_ = 0;
+  std::size_t empty_count_ = 0;  // miniheaps without a used page
+};
+
+template <class Geometry, fit_policy Fit, selection_policy Selection>
+check_result miniheap_set<Geometry, Fit, Selection>::check() const noexcept {
+  std::size_t counted = 0;
+  std::size_t empty = 0;
+  std::size_t with_span = 0;
+  std::array<std::size_t, size_classes> with_slot{};
+  for (const descriptor& m : all_) {
+    if (const char* broken = m.check()) return {broken, m.map()};
+    ++counted;
+    empty += static_cast<std::size_t>(m.is_empty());
+    with_span += static_cast<std::size_t>(m.spans().longest_class() != free_spans<Geometry>::classes);
+    for (std::uint32_t c = 0; c < size_classes; ++c) {
+      with_slot[c] += static_cast<std::size_t>(!m.bin_of(c).slabs.empty());
+    }
+  }
+  if (counted != size_ || empty != empty_count_) return {"the miniheaps are counted", this};
+  const auto in_order = [](const auto& nodes, auto owner, std::size_t& count) {
+    const descriptor* last = nullptr;
+    for (const auto& node : nodes) {
+      const descriptor& m = owner(node);
+      if (last != nullptr && !before(*last, m)) return false;
+      last = &m;
+      ++count;
+    }
+    return true;
+  };
+  std::size_t linked = 0;
+  for (std::uint32_t k = 0; k < free_spans<Geometry>::classes; ++k) {
+    if (spans_[k].empty() != ((span_mask_ >> k & 1u) == 0)) return {"the mask tells which trees have a miniheap", this};
+    for (const descriptor& m : spans_[k]) {
+      if (m.spans().longest_class() != k) return {"a miniheap is in the tree of its longest free span", m.map()};
+    }
+    const auto itself = [](const descriptor& m) -> const descriptor& { return m; };
+    if (!in_order(spans_[k], itself, linked)) return {"the miniheaps of a length class are in the order of selection", this};
+  }
+  if (linked != with_span) return {"each miniheap that has a free span is in a tree", this};
+  for (std::uint32_t c = 0; c < size_classes; ++c) {
+    linked = 0;
+    const auto owner = [](const bin& b) -> const descriptor& { return *b.owner; };
+    if (!in_order(bins_[c], owner, linked)) return {"the bins of a size class are in the order of selection", this};
+    if (linked != with_slot[c]) return {"each bin that is not empty is in a tree", this};
+  }
+  return {};
+}
+
+}  // namespace miniheap::detail

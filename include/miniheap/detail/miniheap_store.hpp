@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// The miniheaps of an arena as memory: maps them, keeps empty ones in reserve, gives them back.
+#pragma once
+
+#include <miniheap/config.hpp>
+#include <miniheap/detail/address_index.hpp>
+#include <miniheap/detail/miniheap_set.hpp>
+#include <miniheap/detail/page_supply.hpp>
+
+namespace miniheap::detail {
+
+/// Every miniheap is in the set and in the index. Empty ones take no more than `Config.reserve_bytes`, unless the page
+/// source refuses to take them.
+template <page_source Source, fit_policy Fit, selection_policy Selection, arena_config Config>
+class miniheap_store {
+ public:
+  using source_type = Source;
+  using shape = geometry<Config.miniheap_bytes>;
+  using set = miniheap_set<shape, Fit, Selection>;
+  using descriptor = typename set::descriptor;
+
+  explicit miniheap_store(Source source) : supply_{static_cast<Source&&>(source)} {}
+  miniheap_store(const miniheap_store&) = delete;
+  miniheap_store& operator=(const miniheap_store&) = delete;
+
+  [[nodiscard]] auto& supply() noexcept { return supply_; }
+  [[nodiscard]] const auto& supply() const noexcept { return supply_; }
+  [[nodiscard]] set& all() noexcept { return miniheaps_; }
+  [[nodiscard]] const set& all() const noexcept { return miniheaps_; }
+  [[nodiscard]] std::size_t metadata_bytes() const noexcept { return descriptors_.mapped_bytes() + index_.mapped_bytes(); }
+
+  /// Whether a miniheap starts at `base`. O(1); reads nothing there.
+  [[nodiscard]] bool contains(std::uintptr_t base) const noexcept { return index_.contains(base); }
+
+  /// There is one miniheap, and the reserve has room for it: it stays, empty or not.
+  [[nodiscard]] bool is_lone() const noexcept { return lone_; }
+
+  /// A span in the first miniheap in the order of selection that has room, at last in a new one. nullptr: no memory.
+  page_entry* take_span(descriptor* first_choice, std::uint32_t pages, std::uint32_t align_pages) noexcept {
+    if (first_choice != nullptr) {
+      if (page_entry* const first = miniheaps_.take_span(*first_choice, pages, align_pages)) return first;
+    }
+    descriptor* last_resort = map_miniheap();
+    if (last_resort == nullptr) last_resort = miniheaps_.any_with_span(pages + align_pages - 1);  // one that a quick look passed over
+    return last_resort == nullptr ? nullptr : miniheaps_.take_span(*last_resort, pages, align_pages);
+  }
+
+  /// A miniheap has become empty: it stays if the reserve has room, else it goes back.
+  void settle_empty(descriptor& m) noexcept {
+    if (miniheaps_.empty_count() * Config.miniheap_bytes > Config.reserve_bytes) unmap_miniheap(m);
+  }
+
+  /// Unmaps every empty miniheap, and the metadata when there is nothing to describe. Bytes of miniheaps that went back.
+  std::size_t trim() noexcept {
+    std::size_t bytes = 0;
+    miniheaps_.for_each([&](descriptor& m) {
+      if (m.is_empty()) bytes += unmap_miniheap(m);
+    });
+    if (miniheaps_.size() == 0) release_metadata();
+    return bytes;
+  }
+
+  /// Drops the contents of the free spans in which pages were freed since the last time. Bytes dropped.
+  std::size_t purge_free_spans() noexcept {
+    std::size_t bytes = 0;
+    miniheaps_.for_each([&](descriptor& m) {
+      if (m.has_dirty_spans) bytes += purge_free_spans(m);
+    });
+    return bytes;
+  }
+
+  /// Unmaps every miniheap, used or not. One that the page source will not take stays, empty.
+  void release() noexcept {
+    set kept;
+    miniheaps_.for_each([&](descriptor& m) {
+      void* const memory = m.map();
+      const std::uint64_t sequence = m.key().sequence;
+      index_.erase(address_of(memory));
+      m.~descriptor();
+      if (supply_.unmap(memory, Config.miniheap_bytes)) return give_room(&m);
+      kept.insert(*::new (static_cast<void*>(&m)) descriptor{memory, sequence, false});
+    });
+    miniheaps_.clear();
+    kept.for_each([&](descriptor& m) {
+      kept.erase(m);
+      miniheaps_.insert(m);
+      index_.insert(address_of(m.map()));
+    });
+    if (miniheaps_.size() == 0) release_metadata();
+    update_lone();
+  }
+
+  [[nodiscard]] check_result check() const noexcept {
+    if (const check_result result = miniheaps_.check(); !result) return result;
+    check_result result;
+    miniheaps_.for_each([&](const descriptor& m) {
+      if (!index_.contains(address_of(m.map()))) result = {"each miniheap is in the index", m.map()};
+    });
+    if (index_.size() != miniheaps_.size()) return {"only miniheaps are in the index", this};
+    return result;
+  }
+
+ private:
+  /// A new empty miniheap, or nullptr and nothing has changed.
+  descriptor* map_miniheap() noexcept {
+    if (!index_.reserve(supply_)) return nullptr;
+    void* const room = take_room();
+    if (room == nullptr) return nullptr;
+    void* const memory = supply_.map(Config.miniheap_bytes, Config.miniheap_bytes);
+    if (memory == nullptr) {
+      give_room(room);
+      return nullptr;
+    }
+    descriptor& m = *::new (room) descriptor{memory, next_sequence_++, maps_zeroed<Source>};
+    index_.insert(address_of(memory));
+    miniheaps_.insert(m);
+    update_lone();
+    return &m;
+  }
+
+  /// Unmaps an empty miniheap. If the page source will not take it, it stays in the reserve. Bytes that went back.
+  std::size_t unmap_miniheap(descriptor& m) noexcept {
+    void* const memory = m.map();
+    if (!supply_.unmap(memory, Config.miniheap_bytes)) return 0;
+    miniheaps_.erase(m);
+    index_.erase(address_of(memory));
+    m.~descriptor();
+    give_room(&m);
+    update_lone();
+    return Config.miniheap_bytes;
+  }
+
+  std::size_t purge_free_spans(descriptor& m) noexcept {
+    std::size_t bytes = 0;
+    m.has_dirty_spans = false;
+    m.for_each_span([&](const page_entry& first, bool is_free) {
+      if (!is_free) return;
+      if (supply_.purge(shape::memory_of(&first), first.pages * page_bytes)) {
+        bytes += first.pages * page_bytes;
+      } else {
+        m.has_dirty_spans = true;
+      }
+    });
+    return bytes;
+  }
+
+  void release_metadata() noexcept {
+    index_.release(supply_);
+    descriptors_.release(supply_);
+  }
+
+  void update_lone() noexcept { lone_ = miniheaps_.size() == 1 && Config.reserve_bytes >= Config.miniheap_bytes; }
+
+  /// Room for a descriptor. The first is in here, so that a small arena needs no mapping for metadata.
+  void* take_room() noexcept {
+    if (first_room_taken_) return descriptors_.take(supply_);
+    first_room_taken_ = true;
+    return first_room_;
+  }
+
+  void give_room(void* room) noexcept {
+    if (room != first_room_) return descriptors_.give(room);
+    first_room_taken_ = false;
+  }
+
+  bool lone_ = false;
+  bool first_room_taken_ = false;
+  address_index<Config.miniheap_bytes> index_;
+  page_supply<Source> supply_;
+  set miniheaps_;
+  record_pool<descriptor> descriptors_;
+  std::uint64_t next_sequence_ = 0;
+  alignas(descriptor) std::byte first_room_[sizeof(descriptor)];
+};
+
+}  // namespace miniheap::detail

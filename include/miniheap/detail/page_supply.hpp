@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// The page source of an arena together with the arena's account of it, and pools of records for what describes memory.
+#pragma once
+
+#include <miniheap/detail/units.hpp>
+#include <miniheap/policy/concepts.hpp>
+
+#include <new>
+
+namespace miniheap::detail {
+
+/// A mark of the calling thread: the address of a variable of its own. 0 is no thread's.
+inline const void* this_thread() noexcept {
+  static thread_local constinit char mark = 0;
+  return &mark;
+}
+
+/// While it lives, the thread is inside code of the user's (a page source, a visitor), which must not call the arena.
+class callback_guard {
+ public:
+  explicit callback_guard(const void*& thread) noexcept : thread_{thread}, outer_{thread} { set(this_thread()); }
+  ~callback_guard() { set(outer_); }
+  callback_guard(const callback_guard&) = delete;
+  callback_guard& operator=(const callback_guard&) = delete;
+
+ private:
+  // Other threads read it without the lock, only to compare it with themselves.
+  void set(const void* thread) noexcept { __atomic_store_n(&thread_, thread, __ATOMIC_RELAXED); }
+
+  const void*& thread_;
+  const void* outer_;
+};
+
+/// Every call to the page source goes through here.
+template <page_source Source>
+class page_supply {
+ public:
+  explicit page_supply(Source source) : source_{static_cast<Source&&>(source)} {}
+
+  [[nodiscard]] Source& source() noexcept { return source_; }
+  [[nodiscard]] const Source& source() const noexcept { return source_; }
+  [[nodiscard]] std::size_t mapped_bytes() const noexcept { return mapped_bytes_; }
+  [[nodiscard]] std::size_t peak_bytes() const noexcept { return peak_bytes_; }
+
+  /// Whether the calling thread is inside user code that this arena called.
+  [[nodiscard]] bool in_callback() const noexcept {
+    return __atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) != nullptr && is_this_thread();
+  }
+
+  [[nodiscard]] callback_guard enter_callback() const noexcept { return callback_guard{callback_thread_}; }
+
+  void* map(std::size_t bytes, std::size_t alignment) noexcept {
+    const callback_guard guard = enter_callback();
+    void* const p = source_.map(bytes, alignment);
+    if (p != nullptr) account(0, bytes);
+    return p;
+  }
+
+  bool unmap(void* p, std::size_t bytes) noexcept {
+    const callback_guard guard = enter_callback();
+    if (!source_.unmap(p, bytes)) return false;
+    account(bytes, 0);
+    return true;
+  }
+
+  bool purge(void* p, std::size_t bytes) noexcept {
+    const callback_guard guard = enter_callback();
+    return source_.purge(p, bytes);
+  }
+
+  /// nullptr also where the source cannot remap.
+  void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept {
+    if constexpr (remapping_page_source<Source>) {
+      const callback_guard guard = enter_callback();
+      void* const q = source_.remap(p, old_bytes, new_bytes, alignment);
+      if (q != nullptr) account(old_bytes, new_bytes);
+      return q;
+    } else {
+      return nullptr;
+    }
+  }
+
+ private:
+  [[gnu::cold, gnu::noinline]] bool is_this_thread() const noexcept {
+    return __atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) == this_thread();
+  }
+
+  void account(std::size_t minus_bytes, std::size_t plus_bytes) noexcept {
+    mapped_bytes_ = mapped_bytes_ - minus_bytes + plus_bytes;
+    if (mapped_bytes_ > peak_bytes_) peak_bytes_ = mapped_bytes_;
+  }
+
+  [[no_unique_address]] Source source_;
+  std::size_t mapped_bytes_ = 0;
+  std::size_t peak_bytes_ = 0;
+  mutable const void* callback_thread_ = nullptr;
+};
+
+/// Room for records of one type in mappings of their own, where no allocation of the program is near. Mappings are kept
+/// until `release`.
+template <class Record>
+class record_pool {
+ public:
+  record_pool() = default;
+  record_pool(const record_pool&) = delete;
+  record_pool& operator=(const record_pool&) = delete;
+
+  [[nodiscard]] std::size_t mapped_bytes() const noexcept { return mappings_ * mapping_bytes; }
+
+  /// Room for one record, or nullptr. O(1).
+  template <class Supply>
+  void* take(Supply& supply) noexcept {
+    if (free_ == nullptr && !grow(supply)) return nullptr;
+    slot* const taken = free_;
+    free_ = taken->next;
+    return taken;
+  }
+
+  /// Takes back the room of a record that has been destroyed. O(1).
+  void give(void* room) noexcept { free_ = ::new (room) slot{free_}; }
+
+  /// Gives all mappings back; no record may be alive in them. What cannot go back stays for use. O(mappings).
+  template <class Supply>
+  void release(Supply& supply) noexcept {
+    mapping* rest = first_;
+    first_ = nullptr;
+    free_ = nullptr;
+    mappings_ = 0;
+    while (rest != nullptr) {
+      mapping* const gone = rest;
+      rest = gone->next;
+      if (!supply.unmap(gone, mapping_bytes)) add(gone);
+    }
+  }
+
+ private:
+  struct slot {
+    slot* next;
+  };
+  struct mapping {
+    mapping* next;
+  };
+
+  static constexpr std::size_t record_bytes = align_up(sizeof(Record), alignof(std::max_align_t));
+  static constexpr std::size_t first_offset = align_up(sizeof(mapping), alignof(std::max_align_t));
+  static constexpr std::size_t mapping_bytes = align_up(first_offset + 8 * record_bytes, 4 * page_bytes);
+  static_assert(alignof(Record) <= alignof(std::max_align_t));
+
+  template <class Supply>
+  bool grow(Supply& supply) noexcept {
+    void* const memory = supply.map(mapping_bytes, page_bytes);
+    if (memory == nullptr) return false;
+    add(memory);
+    return true;
+  }
+
+  void add(void* memory) noexcept {
+    first_ = ::new (memory) mapping{first_};
+    ++mappings_;
+    auto* const bytes = static_cast<std::byte*>(memory);
+    for (std::size_t at = first_offset; at + record_bytes <= mapping_bytes; at += record_bytes) give(bytes + at);
+  }
+
+  slot* free_ = nullptr;
+  mapping* first_ = nullptr;
+  std::size_t mappings_ = 0;
+};
+
+}  // namespace miniheap::detail

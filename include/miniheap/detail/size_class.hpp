@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// Size classes of small allocations: 16, 32, 48, 64 bytes, then four a doubling, to 8 KiB. Each is a multiple of 16, and
+/// a multiple of every power of two up to 4096 that divides the requests rounded up to it: aligned requests need no class
+/// of their own.
+#pragma once
+
+#include <miniheap/detail/units.hpp>
+
+#include <array>
+
+namespace miniheap::detail {
+
+inline constexpr std::size_t max_small_bytes = 8192;
+inline constexpr std::uint32_t size_classes = 32;
+inline constexpr std::uint32_t max_slots = 256;  // 16 bytes each in one page
+
+/// The class that serves a request; `bytes` <= `max_small_bytes`.
+constexpr std::uint32_t size_class(std::size_t bytes) noexcept {
+  const std::size_t last = bytes - static_cast<std::size_t>(bytes != 0);          // a request of 0 is one of 1
+  const auto shift = static_cast<std::uint32_t>(std::bit_width(last | 64)) - 3u;  // leaves three bits, or 16 bytes a step
+  return (shift - 4) * 4 + static_cast<std::uint32_t>(last >> shift);
+}
+
+/// Requests for more than the default alignment are served by the class of the size rounded up to the alignment.
+constexpr std::size_t aligned_request(std::size_t bytes, std::size_t alignment) noexcept {
+  if (alignment <= 16) return bytes;
+  return align_up(bytes | static_cast<std::size_t>(bytes == 0), alignment);
+}
+
+/// Whether a slab serves the request. `alignment` is a power of two.
+constexpr bool is_small(std::size_t bytes, std::size_t alignment) noexcept {
+  return bytes <= max_small_bytes && alignment <= page_bytes && aligned_request(bytes, alignment) <= max_small_bytes;
+}
+
+/// Shape of the slabs of one size class.
+struct slab_shape {
+  std::uint32_t slot_bytes;
+  std::uint32_t reciprocal;  // ceil(2^32 / slot_bytes)
+  std::uint16_t slots;
+  std::uint16_t pages;
+
+  /// Where an offset in the slab is, in slots: the whole part above bit 32, the rest below. Exact, as the error of the
+  /// reciprocal, below slot_bytes / 2^32, times an offset below 2^15 is less than half a step.
+  [[nodiscard]] constexpr std::uint64_t position(std::uint32_t offset_bytes) const noexcept {
+    return std::uint64_t{offset_bytes} * reciprocal;
+  }
+  [[nodiscard]] static constexpr std::uint32_t slot_of(std::uint64_t position) noexcept {
+    return static_cast<std::uint32_t>(position >> 32);
+  }
+  /// Whether a slot starts there: see D. Lemire et al., "Faster remainder by direct computation" (2019).
+  [[nodiscard]] constexpr bool is_start(std::uint64_t position) const noexcept {
+    return static_cast<std::uint32_t>(position) < reciprocal && slot_of(position) < slots;
+  }
+
+  [[nodiscard]] constexpr std::uint32_t tail_bytes() const noexcept {
+    return static_cast<std::uint32_t>(pages * page_bytes) - slots * slot_bytes;
+  }
+};
+
+/// The fewest pages that hold at least 4 slots and waste at most 1/8 at the tail: small slabs give back most (docs/design.md).
+constexpr slab_shape shape_for(std::uint32_t slot_bytes) noexcept {
+  for (std::uint32_t pages = 1;; ++pages) {
+    const std::uint32_t bytes = pages * static_cast<std::uint32_t>(page_bytes);
+    const std::uint32_t slots = bytes / slot_bytes;
+    if (slots >= 4 && (bytes - slots * slot_bytes) * 8 <= bytes) {
+      return {slot_bytes, 0xffffffffu / slot_bytes + 1, static_cast<std::uint16_t>(slots),
+              static_cast<std::uint16_t>(pages)};
+    }
+  }
+}
+
+constexpr std::uint32_t slot_bytes_of_class(std::uint32_t c) noexcept {
+  return c < 4 ? 16 * (c + 1) : (5 + c % 4) << (c / 4 + 3);
+}
+
+inline constexpr std::array<slab_shape, size_classes> shapes = [] {
+  std::array<slab_shape, size_classes> table{};
+  for (std::uint32_t c = 0; c < size_classes; ++c) table[c] = shape_for(slot_bytes_of_class(c));
+  return table;
+}();
+
+inline constexpr std::uint32_t max_slab_pages = 8;
+
+static_assert(size_class(0) == 0 && size_class(16) == 0 && size_class(17) == 1 && size_class(64) == 3);
+static_assert(size_class(65) == 4 && size_class(128) == 7 && size_class(129) == 8);
+static_assert(size_class(max_small_bytes) == size_classes - 1);
+static_assert(shapes[size_classes - 1].slot_bytes == max_small_bytes);
+
+}  // namespace miniheap::detail

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// Small allocations: slots of slabs. Between calls, each slab is active, or full, or in the bin of its miniheap.
+#pragma once
+
+#include <miniheap/detail/active_slab.hpp>
+#include <miniheap/detail/fault.hpp>
+#include <miniheap/detail/miniheap_store.hpp>
+
+namespace miniheap::detail {
+
+template <class Store, bool Checked>
+class small_allocations {
+ public:
+  using shape = typename Store::shape;
+  using set = typename Store::set;
+  using descriptor = typename Store::descriptor;
+
+  /// `identity` is what messages speak of; it stays where it is.
+  small_allocations(typename Store::source_type source, const arena_identity& identity)
+      : store_{static_cast<typename Store::source_type&&>(source)}, identity_{identity} {}
+  small_allocations(const small_allocations&) = delete;
+  small_allocations& operator=(const small_allocations&) = delete;
+
+  [[nodiscard]] Store& store() noexcept { return store_; }
+  [[nodiscard]] const Store& store() const noexcept { return store_; }
+
+  /// A slot of the size class, or nullptr. O(1) mostly.
+  [[gnu::always_inline]] void* allocate(std::uint32_t c) noexcept {
+    active_slab& active = active_[c];
+    if (!active.has_claimed()) [[unlikely]] return allocate_from_next_word(c);
+    return active.take_slot(shapes[c].slot_bytes);
+  }
+
+  /// Frees a slot of the word that slots are handed out from, which needs no look at the page map. False: it is elsewhere.
+  [[gnu::always_inline]] bool deallocate_recent(void* p, std::uint32_t c) noexcept {
+    const slab_shape& slots = shapes[c];
+    active_slab& active = active_[c];
+    const std::size_t offset_bytes = active.offset_of(p);
+    if (!active.reaches(offset_bytes)) return false;
+    const std::uint64_t position = slots.position(static_cast<std::uint32_t>(offset_bytes));
+    const std::uint64_t bit = std::uint64_t{1} << slots.slot_of(position);
+    if constexpr (Checked) {
+      if (!slots.is_start(position)) [[unlikely]] identity_.stop(faults::interior, p);
+      if (active.is_free(bit)) [[unlikely]] identity_.stop(faults::double_free, p, slots.slot_bytes);
+    }
+    active.give_slot(bit);
+    if (!store_.is_lone()) retire_if_idle(miniheap_of(active.slab()));
+    return true;
+  }
+
+  /// `entry` is of the page that `p` points into, which is one of a slab of size class `c`. O(1) mostly.
+  [[gnu::always_inline]] void deallocate(void* p, page_entry* entry, std::uint32_t c) noexcept {
+    const slab_shape& slots = shapes[c];
+    const std::uint32_t back = slots.pages == 1 ? 0 : entry->back;
+    const auto in_page = static_cast<std::uint32_t>(address_of(p) & (page_bytes - 1));
+    const std::uint64_t position = slots.position(back * static_cast<std::uint32_t>(page_bytes) + in_page);
+    const std::uint32_t slot = slots.slot_of(position);
+    page_entry& slab = *(entry - back);
+    std::uint64_t& word = slab.free[slot / 64];
+    const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
+    if constexpr (Checked) {
+      if (!slots.is_start(position)) [[unlikely]] identity_.stop(faults::interior, p);
+      if ((word & bit) != 0) [[unlikely]] identity_.stop(faults::double_free, p, slots.slot_bytes);
+    }
+    if (is_free_quiet(slab.used, slots.slots)) {
+      word |= bit;
+      --slab.used;
+    } else if (slab.used == slots.slots && is_better_than(slab, active_[c])) {
+      active_[c].adopt(slab, slot / 64, bit, static_cast<std::byte*>(p) - slot % 64 * slots.slot_bytes);
+    } else {
+      deallocate_last_or_first(slab, word, bit);
+    }
+  }
+
+  /// Whether a slot of a slab is free.
+  [[nodiscard]] bool is_free(const page_entry& slab, std::uint32_t slot) const noexcept {
+    return (free_word(slab, slot / 64) >> (slot % 64) & 1u) != 0;
+  }
+
+  /// Which slots of word `w` of a slab are free, claimed or not.
+  [[nodiscard]] std::uint64_t free_word(const page_entry& slab, std::uint32_t w) const noexcept {
+    return slab.free[w] | active_[class_of_slab(slab.kind)].claimed_of(slab.free[w]);
+  }
+
+  /// Makes a slab the active one that lies in a miniheap fuller than `m` by `gain_levels`. False: there is none.
+  bool activate_fuller(const descriptor& m, std::uint32_t c, unsigned gain_levels) noexcept {
+    const auto is_fuller = [&](const descriptor* other) {
+      return other != nullptr && other->key().level >= m.key().level + gain_levels && set::before(*other, m);
+    };
+    const active_slab& active = active_[c];
+    if (!active.is_exhausted() && is_fuller(&miniheap_of(active.slab()))) return true;
+    if (!is_fuller(store_.all().first_with_slot(c)) && !is_fuller(store_.all().first_with_span(shapes[c].pages))) return false;
+    return activate_another(c) && is_fuller(&miniheap_of(active.slab()));
+  }
+
+  /// Lets go of every active slab that no slot is used of.
+  void retire_all_idle() noexcept {
+    for (std::uint32_t c = 0; c < size_classes; ++c) {
+      if (active_[c].is_idle()) deactivate(c);
+    }
+  }
+
+  /// Forgets the active slabs; their miniheaps are about to go.
+  void clear() noexcept {
+    for (active_slab& active : active_) active = {};
+    active_pages_ = 0;
+  }
+
+  /// A span of `m` has become free. The miniheap may be gone afterwards.
+  void span_given(descriptor& m) noexcept {
+    if (m.is_empty()) {
+      settle_empty(m);
+    } else if (!store_.is_lone()) {
+      retire_if_idle(m);
+    }
+  }
+
+  [[nodiscard]] check_result check() const noexcept {
+    std::uint32_t pages = 0;
+    for (std::uint32_t c = 0; c < size_classes; ++c) {
+      if (const char* broken = active_[c].check(c)) return {broken, active_[c].slab()};
+      if (active_[c].slab() != nullptr) pages += active_[c].slab()->pages;
+    }
+    if (pages != active_pages_) return {"the pages of active slabs are counted", this};
+    store_.all().for_each([&](const descriptor& m) {
+      m.for_each_span([&](const page_entry& first, bool is_free) {
+        if (!is_free && is_slab(first.kind) && is_active(first)) pages -= first.pages;
+      });
+    });
+    return pages == 0 ? check_result{} : check_result{"each active slab is the arena's", this};
+  }
+
+ private:
+  static descriptor& miniheap_of(const page_entry* entry) noexcept { return descriptor::of(address_of(entry)); }
+
+  [[gnu::noinline]] void* allocate_from_next_word(std::uint32_t c) noexcept {
+    active_slab& active = active_[c];
+    if (!active.is_exhausted()) {
+      active.claim_word(*active.slab(), shape::memory_of(active.slab()));
+    } else if (!activate_another(c)) {
+      return nullptr;
+    }
+    return active.take_slot(shapes[c].slot_bytes);
+  }
+
+  /// Replaces the active slab by the first in the order of selection. False: no memory, and nothing has changed.
+  bool activate_another(std::uint32_t c) noexcept {
+    page_entry* const slab = find_slab(c);
+    if (slab == nullptr) return false;
+    if (active_[c].slab() != nullptr) deactivate(c);
+    active_pages_ += slab->pages;
+    active_[c].activate(*slab, shape::memory_of(slab));
+    return true;
+  }
+
+  /// A slab that is not active, in no bin, and has a free slot: from the first miniheap in the order of selection that has
+  /// one or has room for one; at last from a new miniheap. nullptr: no memory.
+  page_entry* find_slab(std::uint32_t c) noexcept {
+    descriptor* const with_slot = store_.all().first_with_slot(c);
+    descriptor* const with_span = store_.all().first_with_span(shapes[c].pages);
+    if (with_slot != nullptr && (with_span == nullptr || !set::before(*with_span, *with_slot))) {
+      page_entry& slab = with_slot->bin_of(c).slabs.front();
+      store_.all().remove_from_bin(*with_slot, slab);
+      return &slab;
+    }
+    page_entry* const first = store_.take_span(with_span, shapes[c].pages, 1);
+    if (first != nullptr) make_slab(first, c);
+    return first;
+  }
+
+  /// Whether a full slab, of which a slot is about to be freed, should be the active one: if that has no slot left and is
+  /// in no miniheap that comes before. Under churn with all slabs full, this is what happens on each free.
+  [[gnu::always_inline]] static bool is_better_than(const page_entry& slab, const active_slab& active) noexcept {
+    if (active.slab() == nullptr || !active.is_exhausted()) return false;
+    const bool is_same_miniheap = shape::map_of(address_of(&slab)) == shape::map_of(address_of(active.slab()));
+    return is_same_miniheap || comes_first(slab, *active.slab());
+  }
+
+  [[gnu::noinline]] static bool comes_first(const page_entry& a, const page_entry& b) noexcept {
+    return set::before(miniheap_of(&a), miniheap_of(&b));
+  }
+
+  /// Frees a slot of an active slab, of a full one, or the last used one of a slab.
+  [[gnu::noinline]] void deallocate_last_or_first(page_entry& slab, std::uint64_t& word, std::uint64_t bit) noexcept {
+    descriptor& m = miniheap_of(&slab);
+    const bool was_full = slab.used == slab.slots;
+    if (Checked && is_active(slab) && (active_[class_of_slab(slab.kind)].claimed_of(word) & bit) != 0) {
+      const auto slot = static_cast<std::size_t>(&word - slab.free) * 64 + static_cast<std::size_t>(std::countr_zero(bit));
+      const std::size_t slot_bytes = shapes[class_of_slab(slab.kind)].slot_bytes;
+      identity_.stop(faults::double_free, shape::memory_of(&slab) + slot * slot_bytes, slot_bytes);
+    }
+    word |= bit;
+    --slab.used;
+    if (is_active(slab)) {
+      if (!store_.is_lone()) retire_if_idle(m);
+    } else if (was_full) {
+      store_.all().add_to_bin(m, slab);
+    } else {
+      store_.all().remove_from_bin(m, slab);
+      give_slab(m, slab);
+    }
+  }
+
+  /// Lets go of the active slab of a size class; what becomes of it depends on its free slots. Its miniheap may be gone
+  /// afterwards.
+  void deactivate(std::uint32_t c) noexcept {
+    page_entry& slab = active_[c].deactivate();
+    descriptor& m = miniheap_of(&slab);
+    active_pages_ -= slab.pages;
+    if (slab.used == 0) {
+      give_slab(m, slab);
+    } else if (!is_full(slab)) {
+      store_.all().add_to_bin(m, slab);
+    }
+  }
+
+  /// An empty slab becomes a free span at once. The miniheap may be gone afterwards.
+  void give_slab(descriptor& m, page_entry& slab) noexcept {
+    unmake_slab(&slab);
+    store_.all().give_span(m, &slab);
+    span_given(m);
+  }
+
+  /// An active slab may be idle, for speed. It does not keep a miniheap alive that could go: when nothing but idle active
+  /// slabs is left in one, they become free spans. The miniheap may be gone afterwards.
+  [[gnu::always_inline]] void retire_if_idle(descriptor& m) noexcept {
+    if (m.used_pages() <= active_pages_) [[unlikely]] retire_idle(m);
+  }
+
+  [[gnu::noinline]] void retire_idle(descriptor& m) noexcept {
+    std::uint32_t idle_pages = 0;
+    for (const active_slab& active : active_) {
+      if (is_idle_in(active, m)) idle_pages += active.slab()->pages;
+    }
+    if (idle_pages != m.used_pages()) return;
+    for (active_slab& active : active_) {
+      if (!is_idle_in(active, m)) continue;
+      page_entry& slab = active.deactivate();
+      active_pages_ -= slab.pages;
+      unmake_slab(&slab);
+      store_.all().give_span(m, &slab);
+    }
+    settle_empty(m);
+  }
+
+  static bool is_idle_in(const active_slab& active, const descriptor& m) noexcept {
+    return active.is_idle() && &miniheap_of(active.slab()) == &m;
+  }
+
+  /// A miniheap has become empty. Others in which only idle slabs are left were kept as long as they were the reserve.
+  void settle_empty(descriptor& m) noexcept {
+    for (const active_slab& active : active_) {
+      if (active.is_idle() && !store_.is_lone()) retire_if_idle(miniheap_of(active.slab()));
+    }
+    store_.settle_empty(m);
+  }
+
+  Store store_;
+  const arena_identity& identity_;
+  std::array<active_slab, size_classes> active_{};
+  std::uint32_t active_pages_ = 0;  // of all active slabs
+};
+
+}  // namespace miniheap::detail

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// The page source of the operating system. The ones that wrap another are in source_wrappers.hpp, the one without an
+/// operating system in buffer_source.hpp.
+#pragma once
+
+#include <miniheap/policy/concepts.hpp>
+
+#include <sys/mman.h>
+
+namespace miniheap {
+
+/// Anonymous private memory from the kernel, at addresses of the kernel's choice.
+class mmap_source {
+ public:
+  static constexpr bool maps_zeroed = true;
+
+  /// O(1); one system call when the kernel's choice happens to be aligned, up to four otherwise.
+  void* map(std::size_t bytes, std::size_t alignment) noexcept {
+    void* const p = map_anywhere(bytes);
+    if (p == nullptr || is_aligned(p, alignment)) return p;
+    if (!unmap(p, bytes)) return nullptr;
+    return map_and_cut(bytes, alignment);
+  }
+
+  bool unmap(void* p, std::size_t bytes) noexcept { return ::munmap(p, bytes) == 0; }
+
+  bool purge(void* p, std::size_t bytes) noexcept { return ::madvise(p, bytes, MADV_DONTNEED) == 0; }
+
+  /// Moves pages, never bytes: in place where the neighbouring addresses are free, else to a new aligned place.
+  void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept {
+    if (::mremap(p, old_bytes, new_bytes, 0) != MAP_FAILED) return p;
+    void* const target = map(new_bytes, alignment);
+    if (target == nullptr) return nullptr;
+    if (::mremap(p, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target) != MAP_FAILED) return target;
+    unmap(target, new_bytes);
+    return nullptr;
+  }
+
+ private:
+  static bool is_aligned(const void* p, std::size_t alignment) noexcept {
+    return (reinterpret_cast<std::uintptr_t>(p) & (alignment - 1)) == 0;
+  }
+
+  static void* map_anywhere(std::size_t bytes) noexcept {
+    void* const p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? nullptr : p;
+  }
+
+  /// Maps `alignment` bytes more than needed and gives back what is before and behind the aligned part.
+  void* map_and_cut(std::size_t bytes, std::size_t alignment) noexcept {
+    std::size_t wide_bytes = 0;
+    if (__builtin_add_overflow(bytes, alignment, &wide_bytes)) return nullptr;
+    auto* const wide = static_cast<std::byte*>(map_anywhere(wide_bytes));
+    if (wide == nullptr) return nullptr;
+    const std::size_t before = (alignment - reinterpret_cast<std::uintptr_t>(wide)) & (alignment - 1);
+    const std::size_t behind = alignment - before;
+    if ((before != 0 && !unmap(wide, before)) || !unmap(wide + before + bytes, behind)) {
+      // The kernel refuses to split a mapping when there are too many of them; then it can only take all of it back.
+      unmap(wide, wide_bytes);
+      return nullptr;
+    }
+    return wide + before;
+  }
+};
+
+static_assert(remapping_page_source<mmap_source>);
+
+}  // namespace miniheap

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// What an arena tells of itself: counters by value, and what a walk visits.
+#pragma once
+
+#include <cstddef>
+
+namespace miniheap {
+
+/// Where an arena's memory is. The byte counts below `mapped_bytes` add up to it. Requests are rounded up to slots and
+/// pages, so `live_bytes` is what the program may use, not what it asked for.
+struct arena_stats {
+  std::size_t miniheaps = 0;          ///< mapped now
+  std::size_t empty_miniheaps = 0;    ///< of them, those without a used page: the reserve
+  std::size_t mappings = 0;           ///< large allocations
+  std::size_t allocations = 0;        ///< live allocations of any size
+  std::size_t peak_mapped_bytes = 0;  ///< most that `mapped_bytes` ever was
+  std::size_t mapped_bytes = 0;       ///< from the page source, now
+  std::size_t live_bytes = 0;         ///< usable bytes of live allocations
+  std::size_t free_slot_bytes = 0;    ///< free slots in slabs
+  std::size_t slab_waste_bytes = 0;   ///< tails of slabs that hold no slot
+  std::size_t free_page_bytes = 0;    ///< free spans
+  std::size_t head_bytes = 0;         ///< page maps
+  std::size_t metadata_bytes = 0;     ///< descriptors and the index of miniheaps
+};
+
+/// One miniheap, as a walk visits it.
+struct miniheap_info {
+  const void* address = nullptr;
+  std::size_t bytes = 0;
+  std::size_t used_pages = 0;
+  std::size_t free_pages = 0;
+  std::size_t longest_free_pages = 0;
+  unsigned level = 0;  ///< quantised occupancy, see `occupancy`
+};
+
+/// One span of the miniheap that was visited before it, in address order.
+struct span_info {
+  enum class use { free, slab, medium };
+
+  const void* address = nullptr;
+  std::size_t bytes = 0;
+  use kind = use::free;
+  std::size_t slot_bytes = 0;  ///< 0 unless a slab
+  std::size_t slots = 0;       ///< 0 unless a slab
+  std::size_t free_slots = 0;  ///< 0 unless a slab
+};
+
+/// One live allocation of the span that was visited before it.
+struct allocation_info {
+  const void* address = nullptr;
+  std::size_t bytes = 0;  ///< usable
+};
+
+/// One large allocation.
+struct mapping_info {
+  const void* address = nullptr;
+  std::size_t bytes = 0;  ///< usable
+};
+
+/// True, or the first invariant that was found broken and the address of what breaks it.
+struct check_result {
+  const char* broken = nullptr;
+  const void* where = nullptr;
+
+  explicit operator bool() const noexcept { return broken == nullptr; }
+};
+
+/// An allocation and what the caller may use of it.
+struct sized_pointer {
+  void* ptr = nullptr;
+  std::size_t bytes = 0;
+};
+
+}  // namespace miniheap
