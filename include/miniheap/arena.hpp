@@ -74,7 +74,7 @@ class miniheap_arena {
     if (detail::is_small(bytes, alignment)) {
       return {p, detail::shapes[detail::size_class(detail::aligned_request(bytes, alignment))].slot_bytes};
     }
-    return {p, detail::align_up(bytes | static_cast<std::size_t>(bytes == 0), detail::page_bytes)};
+    return {p, detail::align_up(detail::at_least_one(bytes), detail::page_bytes)};
   }
 
   /// Gives an allocation back; nullptr is none. O(1) mostly; O(log n) when that makes a difference to the miniheap.

@@ -59,13 +59,13 @@ class active_slab {
     claim_word(slab, memory);
   }
 
-  /// Starts to hand out from a full slab of which a slot is being freed: slot `bit` of word `w`, which begins at `base`, is
-  /// claimed without having been free. The one before is full too, so no bin changes.
-  void adopt(page_entry& slab, std::uint32_t w, std::uint64_t bit, std::byte* base) noexcept {
+  /// Starts to hand out from a full slab of which a slot is being freed: `slot` is claimed without having been
+  /// free; its word begins at `base`. The slab before is full too, so no bin changes.
+  [[gnu::always_inline]] void adopt(page_entry& slab, std::uint32_t slot, std::byte* base) noexcept {
     this->slab()->used = slab.slots;
     slab.used |= active_mark;
-    point_to(slab, w, base);
-    claimed_ = bit;
+    point_to(slab, slot / 64, base);
+    claimed_ = std::uint64_t{1} << (slot % 64);
   }
 
   /// Gives what is claimed back to the slab and lets go of it.

@@ -24,7 +24,6 @@ class core {
   static constexpr std::size_t large_threshold_bytes =
       Config.large_threshold_bytes == 0 ? Config.miniheap_bytes / 2 : Config.large_threshold_bytes;
   static constexpr std::size_t max_request_bytes = PTRDIFF_MAX - Config.miniheap_bytes;
-  static constexpr std::size_t unknown_bytes = SIZE_MAX;  // no allocation has as many
   static constexpr bool checked = Config.checks != check_level::none;
 
   static_assert(std::has_single_bit(Config.miniheap_bytes) && Config.miniheap_bytes >= 64 * KiB &&
@@ -57,18 +56,19 @@ class core {
 
   [[gnu::always_inline]] void deallocate(void* p) noexcept {
     page_entry* const entry = entry_of(p);
-    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]] return deallocate_more(p, entry, unknown_bytes);
+    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]] return deallocate_more(p, entry);
     small_.deallocate(p, entry, class_of_slab(entry->kind));
   }
 
   /// The caller knows what was asked for.
   [[gnu::always_inline]] void deallocate(void* p, std::size_t bytes, std::size_t alignment) noexcept {
-    if (!is_small(bytes, alignment)) return deallocate_more(p, entry_of(p), bytes);
+    if (!is_small(bytes, alignment)) return deallocate_more_sized(p, bytes);
     const std::uint32_t c = size_class(aligned_request(bytes, alignment));
-    if (small_.deallocate_recent(p, c)) return;
+    // Pays only where the class is known when it is compiled, as in a container's allocator.
+    if (__builtin_constant_p(c) && small_.deallocate_recent(p, c)) return;
     page_entry* const entry = entry_of(p);
     if constexpr (checked) {
-      if (entry == nullptr || entry->kind != slab_of_class(c)) [[unlikely]] return deallocate_more(p, entry, bytes);
+      if (entry == nullptr || entry->kind != slab_of_class(c)) [[unlikely]] return deallocate_more_sized(p, bytes);
     }
     small_.deallocate(p, entry, c);
   }
@@ -76,7 +76,7 @@ class core {
   /// nullptr: no memory, and `p` is as it was.
   void* reallocate(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     const std::size_t old_bytes = usable_size(p);  // and a fault where there is no allocation at `p`
-    if (bytes == 0) bytes = 1;
+    bytes = at_least_one(bytes);
     void* const q = is_aligned(p, alignment) ? resize_in_place(p, bytes, alignment) : nullptr;
     return q != nullptr ? q : move(p, old_bytes, bytes, alignment);
   }
@@ -144,12 +144,14 @@ class core {
     const std::size_t offset_bytes = shape::offset_of(address);
     const bool is_in_miniheap = checked ? store().contains(address - offset_bytes) : offset_bytes != 0;
     if (!is_in_miniheap) [[unlikely]] return nullptr;
-    return shape::map_of(address) + shape::page_at(offset_bytes);
+    page_entry* const entry = shape::map_of(address) + shape::page_at(offset_bytes);
+    if (entry == nullptr) __builtin_unreachable();
+    return entry;
   }
 
   [[gnu::noinline]] void* allocate_more(std::size_t bytes, std::size_t alignment) noexcept {
     if (!is_possible(bytes, alignment)) return nullptr;
-    if (bytes == 0) bytes = 1;
+    bytes = at_least_one(bytes);
     return route_of(bytes, alignment) == route::medium ? allocate_medium(bytes, alignment)
                                                        : large_.allocate(supply(), bytes, alignment);
   }
@@ -184,20 +186,32 @@ class core {
     return shape::memory_of(first);
   }
 
-  /// Whatever is not as the fast path expects it: medium, large, or a fault. `bytes` is what the caller says.
-  [[gnu::noinline]] void deallocate_more(void* p, page_entry* entry, std::size_t bytes) noexcept {
-    if (checked && entry != nullptr && is_slab(entry->kind)) identity_.stop(faults::wrong_size, p, bytes);
-    const std::size_t known_bytes = entry == nullptr ? large_bytes(p) : medium_bytes(p, entry);
-    if (checked && bytes != unknown_bytes && align_up(bytes | 1, page_bytes) != known_bytes) identity_.stop(faults::wrong_size, p, bytes);
-    if (entry == nullptr) return large_.deallocate(supply(), address_of(p));
+  /// Whatever is not as the fast path expects it: medium, large, or a fault.
+  [[gnu::noinline]] void deallocate_more(void* p, page_entry* entry) noexcept {
+    if (entry == nullptr) {
+      large_bytes(p);
+      return large_.deallocate(supply(), address_of(p));
+    }
+    medium_bytes(p, entry);
     descriptor& m = miniheap_of(entry);
     store().all().give_span(m, entry);
     small_.span_given(m);
   }
 
+  /// The same where the caller says how many bytes there are.
+  [[gnu::noinline]] void deallocate_more_sized(void* p, std::size_t bytes) noexcept {
+    page_entry* const entry = entry_of(p);
+    if constexpr (checked) {
+      if (entry != nullptr && is_slab(entry->kind)) identity_.stop(faults::wrong_size, p, bytes);
+      const std::size_t known_bytes = entry == nullptr ? large_bytes(p) : medium_bytes(p, entry);
+      if (align_up(at_least_one(bytes), page_bytes) != known_bytes) identity_.stop(faults::wrong_size, p, bytes);
+    }
+    deallocate_more(p, entry);
+  }
+
   /// \name Usable bytes of an allocation; a fault where there is none.
   ///@{
-  [[nodiscard]] std::size_t large_bytes(const void* p) const noexcept {
+  std::size_t large_bytes(const void* p) const noexcept {
     const std::size_t bytes = large_.bytes_at(address_of(p));
     if (checked && bytes == 0) {
       identity_.stop(large_.contains(address_of(p)) ? faults::interior : faults::foreign, p);
@@ -205,7 +219,7 @@ class core {
     return bytes;
   }
 
-  [[nodiscard]] std::size_t medium_bytes(const void* p, const page_entry* entry) const noexcept {
+  std::size_t medium_bytes(const void* p, const page_entry* entry) const noexcept {
     if (checked && (entry->kind != page_kind::medium || !is_aligned(p, page_bytes))) {
       // A slab that was emptied has become free pages, so whatever is aligned like a slot in them may have been one.
       const bool is_free = entry->kind == page_kind::free && is_aligned(p, default_alignment) &&

@@ -33,8 +33,8 @@ class miniheap_store {
   /// Whether a miniheap starts at `base`. O(1); reads nothing there.
   [[nodiscard]] bool contains(std::uintptr_t base) const noexcept { return index_.contains(base); }
 
-  /// There is one miniheap, and the reserve has room for it: it stays, empty or not.
-  [[nodiscard]] bool is_lone() const noexcept { return lone_; }
+  /// The reserve has room for all miniheaps together, so each may stay, empty or not.
+  [[nodiscard]] bool fits_reserve() const noexcept { return fits_reserve_; }
 
   /// A span in the first miniheap in the order of selection that has room, at last in a new one. nullptr: no memory.
   page_entry* take_span(descriptor* first_choice, std::uint32_t pages, std::uint32_t align_pages) noexcept {
@@ -88,7 +88,7 @@ class miniheap_store {
       index_.insert(address_of(m.map()));
     });
     if (miniheaps_.size() == 0) release_metadata();
-    update_lone();
+    update_fits_reserve();
   }
 
   [[nodiscard]] check_result check() const noexcept {
@@ -115,7 +115,7 @@ class miniheap_store {
     descriptor& m = *::new (room) descriptor{memory, next_sequence_++, maps_zeroed<Source>};
     index_.insert(address_of(memory));
     miniheaps_.insert(m);
-    update_lone();
+    update_fits_reserve();
     return &m;
   }
 
@@ -127,7 +127,7 @@ class miniheap_store {
     index_.erase(address_of(memory));
     m.~descriptor();
     give_room(&m);
-    update_lone();
+    update_fits_reserve();
     return Config.miniheap_bytes;
   }
 
@@ -150,7 +150,9 @@ class miniheap_store {
     descriptors_.release(supply_);
   }
 
-  void update_lone() noexcept { lone_ = miniheaps_.size() == 1 && Config.reserve_bytes >= Config.miniheap_bytes; }
+  void update_fits_reserve() noexcept {
+    fits_reserve_ = miniheaps_.size() * Config.miniheap_bytes <= Config.reserve_bytes;
+  }
 
   /// Room for a descriptor. The first is in here, so that a small arena needs no mapping for metadata.
   void* take_room() noexcept {
@@ -164,7 +166,7 @@ class miniheap_store {
     first_room_taken_ = false;
   }
 
-  bool lone_ = false;
+  bool fits_reserve_ = true;
   bool first_room_taken_ = false;
   address_index<Config.miniheap_bytes> index_;
   page_supply<Source> supply_;

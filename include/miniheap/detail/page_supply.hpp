@@ -44,7 +44,7 @@ class page_supply {
   [[nodiscard]] std::size_t peak_bytes() const noexcept { return peak_bytes_; }
 
   /// Whether the calling thread is inside user code that this arena called.
-  [[nodiscard]] bool in_callback() const noexcept {
+  [[nodiscard, gnu::always_inline]] bool in_callback() const noexcept {
     return __atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) != nullptr && is_this_thread();
   }
 

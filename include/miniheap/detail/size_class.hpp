@@ -17,7 +17,7 @@ inline constexpr std::uint32_t max_slots = 256;  // 16 bytes each in one page
 
 /// The class that serves a request; `bytes` <= `max_small_bytes`.
 constexpr std::uint32_t size_class(std::size_t bytes) noexcept {
-  const std::size_t last = bytes - static_cast<std::size_t>(bytes != 0);          // a request of 0 is one of 1
+  const std::size_t last = at_least_one(bytes) - 1;
   const auto shift = static_cast<std::uint32_t>(std::bit_width(last | 64)) - 3u;  // leaves three bits, or 16 bytes a step
   return (shift - 4) * 4 + static_cast<std::uint32_t>(last >> shift);
 }
@@ -25,7 +25,7 @@ constexpr std::uint32_t size_class(std::size_t bytes) noexcept {
 /// Requests for more than the default alignment are served by the class of the size rounded up to the alignment.
 constexpr std::size_t aligned_request(std::size_t bytes, std::size_t alignment) noexcept {
   if (alignment <= 16) return bytes;
-  return align_up(bytes | static_cast<std::size_t>(bytes == 0), alignment);
+  return align_up(at_least_one(bytes), alignment);
 }
 
 /// Whether a slab serves the request. `alignment` is a power of two.

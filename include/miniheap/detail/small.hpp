@@ -45,14 +45,14 @@ class small_allocations {
       if (active.is_free(bit)) [[unlikely]] identity_.stop(faults::double_free, p, slots.slot_bytes);
     }
     active.give_slot(bit);
-    if (!store_.is_lone()) retire_if_idle(miniheap_of(active.slab()));
+    if (!store_.fits_reserve()) retire_if_idle(miniheap_of(active.slab()));
     return true;
   }
 
   /// `entry` is of the page that `p` points into, which is one of a slab of size class `c`. O(1) mostly.
   [[gnu::always_inline]] void deallocate(void* p, page_entry* entry, std::uint32_t c) noexcept {
     const slab_shape& slots = shapes[c];
-    const std::uint32_t back = slots.pages == 1 ? 0 : entry->back;
+    const std::uint32_t back = __builtin_constant_p(c) && slots.pages == 1 ? 0 : entry->back;
     const auto in_page = static_cast<std::uint32_t>(address_of(p) & (page_bytes - 1));
     const std::uint64_t position = slots.position(back * static_cast<std::uint32_t>(page_bytes) + in_page);
     const std::uint32_t slot = slots.slot_of(position);
@@ -66,10 +66,10 @@ class small_allocations {
     if (is_free_quiet(slab.used, slots.slots)) {
       word |= bit;
       --slab.used;
-    } else if (slab.used == slots.slots && is_better_than(slab, active_[c])) {
-      active_[c].adopt(slab, slot / 64, bit, static_cast<std::byte*>(p) - slot % 64 * slots.slot_bytes);
+    } else if (__builtin_constant_p(c)) {
+      if (!adopt(slab, slot, p, c)) deallocate_last_or_first(slab, slot);
     } else {
-      deallocate_last_or_first(slab, word, bit);
+      deallocate_last_or_first(slab, slot, p);
     }
   }
 
@@ -111,7 +111,7 @@ class small_allocations {
   void span_given(descriptor& m) noexcept {
     if (m.is_empty()) {
       settle_empty(m);
-    } else if (!store_.is_lone()) {
+    } else if (!store_.fits_reserve()) {
       retire_if_idle(m);
     }
   }
@@ -169,31 +169,37 @@ class small_allocations {
     return first;
   }
 
-  /// Whether a full slab, of which a slot is about to be freed, should be the active one: if that has no slot left and is
-  /// in no miniheap that comes before. Under churn with all slabs full, this is what happens on each free.
-  [[gnu::always_inline]] static bool is_better_than(const page_entry& slab, const active_slab& active) noexcept {
-    if (active.slab() == nullptr || !active.is_exhausted()) return false;
+  /// A full slab, of which the slot at `p` is being freed, becomes the active one if that has no slot left and is in no
+  /// miniheap that comes before: under churn with all slabs full, this is what happens on each free. False: it does not.
+  [[gnu::always_inline]] bool adopt(page_entry& slab, std::uint32_t slot, void* p, std::uint32_t c) noexcept {
+    active_slab& active = active_[c];
+    if (slab.used != slab.slots || active.slab() == nullptr || !active.is_exhausted()) return false;
     const bool is_same_miniheap = shape::map_of(address_of(&slab)) == shape::map_of(address_of(active.slab()));
-    return is_same_miniheap || comes_first(slab, *active.slab());
+    if (!is_same_miniheap && !comes_first(slab, *active.slab())) return false;
+    active.adopt(slab, slot, static_cast<std::byte*>(p) - slot % 64 * shapes[c].slot_bytes);
+    return true;
   }
 
   [[gnu::noinline]] static bool comes_first(const page_entry& a, const page_entry& b) noexcept {
     return set::before(miniheap_of(&a), miniheap_of(&b));
   }
 
+  [[gnu::noinline]] void deallocate_last_or_first(page_entry& slab, std::uint32_t slot, void* p) noexcept {
+    if (!adopt(slab, slot, p, class_of_slab(slab.kind))) deallocate_last_or_first(slab, slot);
+  }
+
   /// Frees a slot of an active slab, of a full one, or the last used one of a slab.
-  [[gnu::noinline]] void deallocate_last_or_first(page_entry& slab, std::uint64_t& word, std::uint64_t bit) noexcept {
+  [[gnu::noinline]] void deallocate_last_or_first(page_entry& slab, std::uint32_t slot) noexcept {
     descriptor& m = miniheap_of(&slab);
     const bool was_full = slab.used == slab.slots;
-    if (Checked && is_active(slab) && (active_[class_of_slab(slab.kind)].claimed_of(word) & bit) != 0) {
-      const auto slot = static_cast<std::size_t>(&word - slab.free) * 64 + static_cast<std::size_t>(std::countr_zero(bit));
+    if (Checked && is_active(slab) && is_free(slab, slot)) {
       const std::size_t slot_bytes = shapes[class_of_slab(slab.kind)].slot_bytes;
       identity_.stop(faults::double_free, shape::memory_of(&slab) + slot * slot_bytes, slot_bytes);
     }
-    word |= bit;
+    slab.free[slot / 64] |= std::uint64_t{1} << (slot % 64);
     --slab.used;
     if (is_active(slab)) {
-      if (!store_.is_lone()) retire_if_idle(m);
+      if (!store_.fits_reserve()) retire_if_idle(m);
     } else if (was_full) {
       store_.all().add_to_bin(m, slab);
     } else {
@@ -251,7 +257,7 @@ class small_allocations {
   /// A miniheap has become empty. Others in which only idle slabs are left were kept as long as they were the reserve.
   void settle_empty(descriptor& m) noexcept {
     for (const active_slab& active : active_) {
-      if (active.is_idle() && !store_.is_lone()) retire_if_idle(miniheap_of(active.slab()));
+      if (active.is_idle() && !store_.fits_reserve()) retire_if_idle(miniheap_of(active.slab()));
     }
     store_.settle_empty(m);
   }

@@ -24,6 +24,9 @@ constexpr Unsigned align_up(Unsigned n, std::size_t power_of_two) noexcept {
   return align_down(static_cast<Unsigned>(n + (power_of_two - 1)), power_of_two);
 }
 
+/// A request of no bytes is one of 1 byte: it gets an address of its own.
+constexpr std::size_t at_least_one(std::size_t bytes) noexcept { return bytes + static_cast<std::size_t>(bytes == 0); }
+
 constexpr std::size_t pages_for(std::size_t bytes) noexcept { return align_up(bytes, page_bytes) / page_bytes; }
 
 inline std::uintptr_t address_of(const void* p) noexcept { return reinterpret_cast<std::uintptr_t>(p); }
