@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// The arena: a heap of one's own that gives memory back.
+/// The arena: what a program creates, allocates from, and asks.
 #pragma once
 
 #include <miniheap/detail/core.hpp>
@@ -13,6 +13,7 @@
 #include <miniheap/policy/source_wrappers.hpp>
 
 #include <new>
+#include <type_traits>
 
 namespace miniheap {
 
@@ -64,7 +65,7 @@ class miniheap_arena {
   [[nodiscard, gnu::always_inline]] void* try_allocate(std::size_t bytes,
                                                        std::size_t alignment = default_alignment) noexcept {
     if (!std::has_single_bit(alignment)) [[unlikely]] return nullptr;
-    const entry_guard guard{*this};
+    const entry_guard guard = enter_fast();
     return core_.allocate(bytes, alignment);
   }
 
@@ -80,7 +81,7 @@ class miniheap_arena {
   /// Gives an allocation back; nullptr is none. O(1) mostly; O(log n) when that makes a difference to the miniheap.
   [[gnu::always_inline]] void deallocate(void* p) noexcept {
     if (p == nullptr) return;
-    const entry_guard guard{*this};
+    const entry_guard guard = enter_fast();
     core_.deallocate(p);
   }
 
@@ -88,7 +89,7 @@ class miniheap_arena {
   /// asked for.
   [[gnu::always_inline]] void deallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
     if (p == nullptr) return;
-    const entry_guard guard{*this};
+    const entry_guard guard = enter_fast();
     core_.deallocate(p, bytes, alignment);
   }
 
@@ -106,40 +107,40 @@ class miniheap_arena {
   [[nodiscard]] void* try_reallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
     if (p == nullptr) return try_allocate(bytes, alignment);
     if (!std::has_single_bit(alignment)) return nullptr;
-    const entry_guard guard{*this};
+    const entry_guard guard = enter();
     return core_.reallocate(p, bytes, alignment);
   }
 
   /// Whether `p` points into the pages of a miniheap or into a large allocation of this arena. Any pointer may be asked
   /// about. O(log n).
   [[nodiscard]] bool owns(const void* p) const noexcept {
-    const entry_guard guard{*this};
+    const entry_guard guard = enter();
     return core_.owns(p);
   }
 
   /// How many bytes of a live allocation may be used; 0 for nullptr. O(1), large: O(log n).
   [[nodiscard]] std::size_t usable_size(const void* p) const noexcept {
     if (p == nullptr) return 0;
-    const entry_guard guard{*this};
+    const entry_guard guard = enter();
     return core_.usable_size(p);
   }
 
   /// Where the memory is, in bytes. O(spans).
   [[nodiscard]] arena_stats stats() const noexcept {
-    const entry_guard guard{*this};
+    const entry_guard guard = enter();
     return detail::stats_of(core_);
   }
 
   /// Gives back the reserve and the contents of all free pages. Returns how many bytes of addresses were given back or
   /// dropped, whether they had been touched or not. O(spans).
   std::size_t trim() noexcept {
-    const entry_guard guard{*this};
+    const entry_guard guard = enter();
     return core_.trim();
   }
 
   /// Gives everything back at once and leaves the arena as new. No destructors run; pointers into it are dead.
   void release() noexcept {
-    const entry_guard guard{*this};
+    const entry_guard guard = enter();
     core_.release();
   }
 
@@ -148,14 +149,14 @@ class miniheap_arena {
   /// mapping_info&` for each large allocation. Only those that `visitor` can be called with. It must not call the arena.
   template <class Visitor>
   void walk(Visitor&& visitor) const {
-    const entry_guard guard{*this};
+    const entry_guard guard = enter();
     const auto callback = core_.supply().enter_callback();
     detail::walk(core_, visitor);
   }
 
   /// Verifies every invariant. O(pages + n log n).
   [[nodiscard]] check_result check() const noexcept {
-    const entry_guard guard{*this};
+    const entry_guard guard = enter();
     return core_.check();
   }
 
@@ -163,7 +164,7 @@ class miniheap_arena {
   /// `sink` must not call the arena.
   template <std::invocable<std::string_view> Sink>
   void dump(Sink&& sink, dump_format format = dump_format::text) const {
-    const entry_guard guard{*this};
+    const entry_guard guard = enter();
     const auto callback = core_.supply().enter_callback();
     detail::dump(core_, sink, format);
   }
@@ -175,15 +176,10 @@ class miniheap_arena {
   [[nodiscard]] const char* name() const noexcept { return core_.identity().name; }
 
  private:
-  /// Holds the lock of the set of miniheaps, and sees to it that no callback comes back in.
+  /// Holds the lock of the set of miniheaps.
   class entry_guard {
    public:
-    [[gnu::always_inline]] explicit entry_guard(const miniheap_arena& arena) noexcept : lock_{arena.lock_} {
-      if constexpr (core::checked) {
-        if (arena.core_.supply().in_callback()) [[unlikely]] arena.core_.identity().stop(detail::faults::reentrant, nullptr);
-      }
-      lock_.lock();
-    }
+    [[gnu::always_inline]] explicit entry_guard(const miniheap_arena& arena) noexcept : lock_{arena.lock_} { lock_.lock(); }
     [[gnu::always_inline]] ~entry_guard() { lock_.unlock(); }
     entry_guard(const entry_guard&) = delete;
     entry_guard& operator=(const entry_guard&) = delete;
@@ -191,6 +187,21 @@ class miniheap_arena {
    private:
     typename LockPolicy::set_lock& lock_;
   };
+
+  /// The same, and sees to it that no callback comes back in.
+  [[nodiscard]] entry_guard enter() const noexcept {
+    if constexpr (core::checked) core_.supply().stop_callback(core_.identity());
+    return entry_guard{*this};
+  }
+
+  /// The same for what has to be fast. A lock would stop a callback for ever, so it is looked for first; without a lock the
+  /// engine looks for it where more than a slot changes.
+  [[nodiscard, gnu::always_inline]] entry_guard enter_fast() const noexcept {
+    if constexpr (core::checked && !std::is_same_v<typename LockPolicy::set_lock, no_lock::set_lock>) {
+      core_.supply().stop_callback(core_.identity());
+    }
+    return entry_guard{*this};
+  }
 
   [[noreturn, gnu::cold, gnu::noinline]] static void throw_bad_alloc() { throw std::bad_alloc{}; }
 

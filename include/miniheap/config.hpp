@@ -23,7 +23,7 @@ enum class check_level : unsigned char {
 };
 
 /// The numbers and switches of an arena, its last template argument. Name the ones that differ:
-/// `miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, {.miniheap_bytes = 64 * KiB}>`.
+/// `miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, arena_config{.miniheap_bytes = 64 * KiB}>`.
 struct arena_config {
   /// Size and alignment of a miniheap: a power of two from 64 KiB to 64 MiB.
   std::size_t miniheap_bytes = 4 * MiB;

@@ -59,15 +59,6 @@ class active_slab {
     claim_word(slab, memory);
   }
 
-  /// Starts to hand out from a full slab of which a slot is being freed: `slot` is claimed without having been
-  /// free; its word begins at `base`. The slab before is full too, so no bin changes.
-  [[gnu::always_inline]] void adopt(page_entry& slab, std::uint32_t slot, std::byte* base) noexcept {
-    this->slab()->used = slab.slots;
-    slab.used |= active_mark;
-    point_to(slab, slot / 64, base);
-    claimed_ = std::uint64_t{1} << (slot % 64);
-  }
-
   /// Gives what is claimed back to the slab and lets go of it.
   page_entry& deactivate() noexcept {
     page_entry& slab = *this->slab();

@@ -150,6 +150,7 @@ class core {
   }
 
   [[gnu::noinline]] void* allocate_more(std::size_t bytes, std::size_t alignment) noexcept {
+    if constexpr (checked) supply().stop_callback(identity_);
     if (!is_possible(bytes, alignment)) return nullptr;
     bytes = at_least_one(bytes);
     return route_of(bytes, alignment) == route::medium ? allocate_medium(bytes, alignment)
@@ -188,6 +189,7 @@ class core {
 
   /// Whatever is not as the fast path expects it: medium, large, or a fault.
   [[gnu::noinline]] void deallocate_more(void* p, page_entry* entry) noexcept {
+    if constexpr (checked) supply().stop_callback(identity_);
     if (entry == nullptr) {
       large_bytes(p);
       return large_.deallocate(supply(), address_of(p));

@@ -3,6 +3,7 @@
 /// The page source of an arena together with the arena's account of it, and pools of records for what describes memory.
 #pragma once
 
+#include <miniheap/detail/fault.hpp>
 #include <miniheap/detail/units.hpp>
 #include <miniheap/policy/concepts.hpp>
 
@@ -43,9 +44,9 @@ class page_supply {
   [[nodiscard]] std::size_t mapped_bytes() const noexcept { return mapped_bytes_; }
   [[nodiscard]] std::size_t peak_bytes() const noexcept { return peak_bytes_; }
 
-  /// Whether the calling thread is inside user code that this arena called.
-  [[nodiscard, gnu::always_inline]] bool in_callback() const noexcept {
-    return __atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) != nullptr && is_this_thread();
+  /// Stops the program if the calling thread is inside user code that this arena called.
+  [[gnu::always_inline]] void stop_callback(const arena_identity& identity) const noexcept {
+    if (__atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) != nullptr) [[unlikely]] stop_if_this_thread(identity);
   }
 
   [[nodiscard]] callback_guard enter_callback() const noexcept { return callback_guard{callback_thread_}; }
@@ -82,8 +83,8 @@ class page_supply {
   }
 
  private:
-  [[gnu::cold, gnu::noinline]] bool is_this_thread() const noexcept {
-    return __atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) == this_thread();
+  [[gnu::cold, gnu::noinline]] void stop_if_this_thread(const arena_identity& identity) const noexcept {
+    if (__atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) == this_thread()) identity.stop(faults::reentrant, nullptr);
   }
 
   void account(std::size_t minus_bytes, std::size_t plus_bytes) noexcept {

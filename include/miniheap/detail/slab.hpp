@@ -40,10 +40,10 @@ inline constexpr std::uint16_t active_mark = 0x8000;
 [[nodiscard]] inline std::uint32_t used_slots(const page_entry& slab) noexcept { return slab.used & (active_mark - 1u); }
 [[nodiscard]] inline bool is_full(const page_entry& slab) noexcept { return used_slots(slab) == slab.slots; }
 
-/// Whether freeing a slot needs no more than setting its bit: the slab is not active, was not full, and does not become
-/// empty. Every size class has 4 slots or more.
+/// Whether freeing a slot needs no more than setting its bit: the slab is not active, was not full, and keeps two used
+/// slots or more, so that a parked one is not the last. Every size class has 4 slots or more.
 [[nodiscard]] inline bool is_free_quiet(std::uint16_t used, std::uint16_t slots) noexcept {
-  return static_cast<std::uint16_t>(used - 2) < static_cast<std::uint16_t>(slots - 2);
+  return static_cast<std::uint16_t>(used - 3) < static_cast<std::uint16_t>(slots - 3);
 }
 
 /// The first word of the bitmap that has a free slot; the slab is not full.

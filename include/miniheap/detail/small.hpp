@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
 /// Small allocations: slots of slabs. Between calls, each slab is active, or full, or in the bin of its miniheap.
+///
+/// A slot freed in a full slab is **parked**, one of each size class: the slab stays full, and the next allocation that
+/// finds nothing claimed takes the slot. So in steady churn over full slabs no bin ever changes, while slabs that are
+/// not full go on to starve. A parked slot counts as used in its slab, and is never the last one.
 #pragma once
 
 #include <miniheap/detail/active_slab.hpp>
@@ -28,7 +32,13 @@ class small_allocations {
   /// A slot of the size class, or nullptr. O(1) mostly.
   [[gnu::always_inline]] void* allocate(std::uint32_t c) noexcept {
     active_slab& active = active_[c];
-    if (!active.has_claimed()) [[unlikely]] return allocate_from_next_word(c);
+    if (!active.has_claimed()) [[unlikely]] {
+      if (void* const slot = parked_[c]) {
+        parked_[c] = nullptr;
+        return slot;
+      }
+      return allocate_from_next_word(c);
+    }
     return active.take_slot(shapes[c].slot_bytes);
   }
 
@@ -61,15 +71,15 @@ class small_allocations {
     const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
     if constexpr (Checked) {
       if (!slots.is_start(position)) [[unlikely]] identity_.stop(faults::interior, p);
-      if ((word & bit) != 0) [[unlikely]] identity_.stop(faults::double_free, p, slots.slot_bytes);
+      if ((word & bit) != 0 || p == parked_[c]) [[unlikely]] identity_.stop(faults::double_free, p, slots.slot_bytes);
     }
     if (is_free_quiet(slab.used, slots.slots)) {
       word |= bit;
       --slab.used;
-    } else if (__builtin_constant_p(c)) {
-      if (!adopt(slab, slot, p, c)) deallocate_last_or_first(slab, slot);
+    } else if (slab.used == slots.slots && parked_[c] == nullptr) {
+      parked_[c] = p;
     } else {
-      deallocate_last_or_first(slab, slot, p);
+      deallocate_loud(slab, slot);
     }
   }
 
@@ -78,9 +88,11 @@ class small_allocations {
     return (free_word(slab, slot / 64) >> (slot % 64) & 1u) != 0;
   }
 
-  /// Which slots of word `w` of a slab are free, claimed or not.
+  /// Which slots of word `w` of a slab are free: as the bitmap says, claimed, or parked.
   [[nodiscard]] std::uint64_t free_word(const page_entry& slab, std::uint32_t w) const noexcept {
-    return slab.free[w] | active_[class_of_slab(slab.kind)].claimed_of(slab.free[w]);
+    const std::uint32_t c = class_of_slab(slab.kind);
+    const std::uint64_t word = slab.free[w] | active_[c].claimed_of(slab.free[w]);
+    return is_parked_in(slab) && parked_slot(c) / 64 == w ? word | std::uint64_t{1} << parked_slot(c) % 64 : word;
   }
 
   /// Makes a slab the active one that lies in a miniheap fuller than `m` by `gain_levels`. False: there is none.
@@ -88,14 +100,18 @@ class small_allocations {
     const auto is_fuller = [&](const descriptor* other) {
       return other != nullptr && other->key().level >= m.key().level + gain_levels && set::before(*other, m);
     };
-    const active_slab& active = active_[c];
-    if (!active.is_exhausted() && is_fuller(&miniheap_of(active.slab()))) return true;
+    active_slab& active = active_[c];
+    if (!active.is_exhausted() && is_fuller(&miniheap_of(active.slab()))) {
+      if (!active.has_claimed()) active.claim_word(*active.slab(), shape::memory_of(active.slab()));
+      return true;
+    }
     if (!is_fuller(store_.all().first_with_slot(c)) && !is_fuller(store_.all().first_with_span(shapes[c].pages))) return false;
     return activate_another(c) && is_fuller(&miniheap_of(active.slab()));
   }
 
   /// Lets go of every active slab that no slot is used of.
   void retire_all_idle() noexcept {
+    unpark_all();
     for (std::uint32_t c = 0; c < size_classes; ++c) {
       if (active_[c].is_idle()) deactivate(c);
     }
@@ -103,7 +119,8 @@ class small_allocations {
 
   /// Forgets the active slabs; their miniheaps are about to go.
   void clear() noexcept {
-    for (active_slab& active : active_) active = {};
+    active_ = {};
+    parked_ = {};
     active_pages_ = 0;
   }
 
@@ -121,6 +138,12 @@ class small_allocations {
     for (std::uint32_t c = 0; c < size_classes; ++c) {
       if (const char* broken = active_[c].check(c)) return {broken, active_[c].slab()};
       if (active_[c].slab() != nullptr) pages += active_[c].slab()->pages;
+      if (parked_[c] == nullptr) continue;
+      const page_entry& slab = *parked_slab(c);
+      const std::uint32_t slot = parked_slot(c);
+      if (slab.kind != slab_of_class(c) || slab.back != 0) return {"a parked slot is of a slab of its size class", parked_[c]};
+      if ((slab.free[slot / 64] >> (slot % 64) & 1u) != 0) return {"a parked slot counts as used in its slab", parked_[c]};
+      if (!is_active(slab) && slab.used < 2) return {"a parked slot is not the last used one of its slab", parked_[c]};
     }
     if (pages != active_pages_) return {"the pages of active slabs are counted", this};
     store_.all().for_each([&](const descriptor& m) {
@@ -135,6 +158,7 @@ class small_allocations {
   static descriptor& miniheap_of(const page_entry* entry) noexcept { return descriptor::of(address_of(entry)); }
 
   [[gnu::noinline]] void* allocate_from_next_word(std::uint32_t c) noexcept {
+    if constexpr (Checked) store_.supply().stop_callback(identity_);
     active_slab& active = active_[c];
     if (!active.is_exhausted()) {
       active.claim_word(*active.slab(), shape::memory_of(active.slab()));
@@ -169,42 +193,65 @@ class small_allocations {
     return first;
   }
 
-  /// A full slab, of which the slot at `p` is being freed, becomes the active one if that has no slot left and is in no
-  /// miniheap that comes before: under churn with all slabs full, this is what happens on each free. False: it does not.
-  [[gnu::always_inline]] bool adopt(page_entry& slab, std::uint32_t slot, void* p, std::uint32_t c) noexcept {
-    active_slab& active = active_[c];
-    if (slab.used != slab.slots || active.slab() == nullptr || !active.is_exhausted()) return false;
-    const bool is_same_miniheap = shape::map_of(address_of(&slab)) == shape::map_of(address_of(active.slab()));
-    if (!is_same_miniheap && !comes_first(slab, *active.slab())) return false;
-    active.adopt(slab, slot, static_cast<std::byte*>(p) - slot % 64 * shapes[c].slot_bytes);
-    return true;
-  }
-
-  [[gnu::noinline]] static bool comes_first(const page_entry& a, const page_entry& b) noexcept {
-    return set::before(miniheap_of(&a), miniheap_of(&b));
-  }
-
-  [[gnu::noinline]] void deallocate_last_or_first(page_entry& slab, std::uint32_t slot, void* p) noexcept {
-    if (!adopt(slab, slot, p, class_of_slab(slab.kind))) deallocate_last_or_first(slab, slot);
-  }
-
-  /// Frees a slot of an active slab, of a full one, or the last used one of a slab.
-  [[gnu::noinline]] void deallocate_last_or_first(page_entry& slab, std::uint32_t slot) noexcept {
+  /// Frees a slot of an active slab, of a full one, or one of the last two of a slab.
+  [[gnu::noinline]] void deallocate_loud(page_entry& slab, std::uint32_t slot) noexcept {
+    if constexpr (Checked) store_.supply().stop_callback(identity_);
     descriptor& m = miniheap_of(&slab);
+    const std::uint32_t c = class_of_slab(slab.kind);
     const bool was_full = slab.used == slab.slots;
     if (Checked && is_active(slab) && is_free(slab, slot)) {
-      const std::size_t slot_bytes = shapes[class_of_slab(slab.kind)].slot_bytes;
+      const std::size_t slot_bytes = shapes[c].slot_bytes;
       identity_.stop(faults::double_free, shape::memory_of(&slab) + slot * slot_bytes, slot_bytes);
     }
-    slab.free[slot / 64] |= std::uint64_t{1} << (slot % 64);
-    --slab.used;
+    put_back(slab, slot);
     if (is_active(slab)) {
       if (!store_.fits_reserve()) retire_if_idle(m);
-    } else if (was_full) {
-      store_.all().add_to_bin(m, slab);
-    } else {
-      store_.all().remove_from_bin(m, slab);
-      give_slab(m, slab);
+      return;
+    }
+    if (was_full) return store_.all().add_to_bin(m, slab);
+    if (slab.used == 1 && is_parked_in(slab)) unpark(c);
+    if (slab.used != 0) return;
+    store_.all().remove_from_bin(m, slab);
+    give_slab(m, slab);
+  }
+
+  static void put_back(page_entry& slab, std::uint32_t slot) noexcept {
+    slab.free[slot / 64] |= std::uint64_t{1} << (slot % 64);
+    --slab.used;
+  }
+
+  /// \name The parked slot of a size class; there is one.
+  ///@{
+  [[nodiscard]] page_entry* parked_slab(std::uint32_t c) const noexcept {
+    const std::uintptr_t address = address_of(parked_[c]);
+    page_entry* const entry = shape::map_of(address) + shape::page_at(shape::offset_of(address));
+    return entry - entry->back;
+  }
+
+  [[nodiscard]] std::uint32_t parked_slot(std::uint32_t c) const noexcept {
+    const std::uintptr_t offset_bytes = address_of(parked_[c]) - address_of(shape::memory_of(parked_slab(c)));
+    return static_cast<std::uint32_t>(offset_bytes / shapes[c].slot_bytes);
+  }
+  ///@}
+
+  [[nodiscard]] bool is_parked_in(const page_entry& slab) const noexcept {
+    const std::uint32_t c = class_of_slab(slab.kind);
+    return parked_[c] != nullptr && parked_slab(c) == &slab;
+  }
+
+  /// The parked slot of a size class becomes free. If its slab was full it enters its bin; if it becomes empty, the caller
+  /// sees to it.
+  void unpark(std::uint32_t c) noexcept {
+    page_entry& slab = *parked_slab(c);
+    const bool was_full = slab.used == slab.slots;
+    put_back(slab, parked_slot(c));
+    parked_[c] = nullptr;
+    if (was_full) store_.all().add_to_bin(miniheap_of(&slab), slab);
+  }
+
+  void unpark_all() noexcept {
+    for (std::uint32_t c = 0; c < size_classes; ++c) {
+      if (parked_[c] != nullptr) unpark(c);
     }
   }
 
@@ -235,6 +282,7 @@ class small_allocations {
   }
 
   [[gnu::noinline]] void retire_idle(descriptor& m) noexcept {
+    unpark_all();
     std::uint32_t idle_pages = 0;
     for (const active_slab& active : active_) {
       if (is_idle_in(active, m)) idle_pages += active.slab()->pages;
@@ -256,6 +304,7 @@ class small_allocations {
 
   /// A miniheap has become empty. Others in which only idle slabs are left were kept as long as they were the reserve.
   void settle_empty(descriptor& m) noexcept {
+    unpark_all();
     for (const active_slab& active : active_) {
       if (active.is_idle() && !store_.fits_reserve()) retire_if_idle(miniheap_of(active.slab()));
     }
@@ -265,6 +314,7 @@ class small_allocations {
   Store store_;
   const arena_identity& identity_;
   std::array<active_slab, size_classes> active_{};
+  std::array<void*, size_classes> parked_{};  // nullptr: none
   std::uint32_t active_pages_ = 0;  // of all active slabs
 };
 
