@@ -47,7 +47,7 @@ class active_slab {
   /// Claims the free slots of another word of the slab, which has one. `memory` is where the slab's slots begin.
   void claim_word(page_entry& slab, std::byte* memory) noexcept {
     const std::uint32_t w = word_with_free_slot(slab);
-    point_to(slab, w, memory + 64 * w * shapes[class_of_slab(slab.kind)].slot_bytes);
+    point_to(slab, w, memory + std::size_t{64} * w * shapes[class_of_slab(slab.kind)].slot_bytes);
     claimed_ = *word_;
     *word_ = 0;
     slab.used = static_cast<std::uint16_t>(slab.used + count(claimed_));
@@ -86,7 +86,7 @@ class active_slab {
     return ~bits == 0 ? 64 : static_cast<std::uint32_t>(std::popcount(bits));
   }
 
-  static std::uint32_t slots_of_word(const page_entry& slab, std::uint32_t w) noexcept {
+  static std::size_t slots_of_word(const page_entry& slab, std::uint32_t w) noexcept {
     return slab.slots - 64 * w < 64 ? slab.slots - 64 * w : 64;
   }
 

@@ -15,9 +15,12 @@ class address_index {
   address_index(const address_index&) = delete;
   address_index& operator=(const address_index&) = delete;
 
-  /// Whether a miniheap starts at `base`. O(1); mostly one load.
-  [[nodiscard, gnu::always_inline]] bool contains(std::uintptr_t base) const noexcept {
-    return recent_[recent_place_of(base)] == base || find(base);
+  /// Whether a miniheap starts at `base`. O(1).
+  [[nodiscard]] bool contains(std::uintptr_t base) const noexcept { return contains_recently(base) || find(base); }
+
+  /// Whether it is among those that were asked for lately: one load.
+  [[nodiscard, gnu::always_inline]] bool contains_recently(std::uintptr_t base) const noexcept {
+    return recent_[recent_place_of(base)] == base;
   }
 
   /// Makes room for one more address. False: no memory, nothing has changed. Amortised O(1).
@@ -91,7 +94,7 @@ class address_index {
     for (std::uintptr_t& place : recent_) place = nobody;
   }
 
-  [[gnu::noinline]] bool find(std::uintptr_t base) const noexcept {
+  bool find(std::uintptr_t base) const noexcept {
     for (std::size_t i = place_of(base);; i = next(i)) {
       if (table_[i] == 0) return false;
       if (table_[i] == base) break;

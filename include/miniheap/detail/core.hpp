@@ -55,22 +55,19 @@ class core {
   }
 
   [[gnu::always_inline]] void deallocate(void* p) noexcept {
-    page_entry* const entry = entry_of(p);
-    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]] return deallocate_more(p, entry);
+    page_entry* const entry = recent_entry_of(p);
+    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]] return deallocate_more(p);
     small_.deallocate(p, entry, class_of_slab(entry->kind));
   }
 
   /// The caller knows what was asked for.
   [[gnu::always_inline]] void deallocate(void* p, std::size_t bytes, std::size_t alignment) noexcept {
-    if (!is_small(bytes, alignment)) return deallocate_more_sized(p, bytes);
-    const std::uint32_t c = size_class(aligned_request(bytes, alignment));
-    // Pays only where the class is known when it is compiled, as in a container's allocator.
-    if (__builtin_constant_p(c) && small_.deallocate_recent(p, c)) return;
-    page_entry* const entry = entry_of(p);
-    if constexpr (checked) {
-      if (entry == nullptr || entry->kind != slab_of_class(c)) [[unlikely]] return deallocate_more_sized(p, bytes);
+    // A container's allocator knows the size class when it is compiled; else the page map knows it soonest.
+    if (__builtin_constant_p(bytes) && is_small(bytes, alignment)) {
+      deallocate_class(p, size_class(aligned_request(bytes, alignment)), bytes);
+    } else {
+      deallocate_any(p, aligned_request(bytes, alignment));
     }
-    small_.deallocate(p, entry, c);
   }
 
   /// nullptr: no memory, and `p` is as it was.
@@ -139,14 +136,22 @@ class core {
 
   /// The entry of the page at `p`; nullptr for what is not in a miniheap, and so could be large. When nothing is checked,
   /// only large allocations are taken for it.
-  [[gnu::always_inline]] page_entry* entry_of(const void* p) const noexcept {
+  [[nodiscard]] page_entry* entry_of(const void* p) const noexcept {
+    const bool is_in_miniheap = checked ? store().contains(base_of(p)) : address_of(p) != base_of(p);
+    return is_in_miniheap ? &entry_at(p) : nullptr;
+  }
+
+  /// The same where it takes a load; also nullptr where a search would have to tell.
+  [[nodiscard, gnu::always_inline]] page_entry* recent_entry_of(const void* p) const noexcept {
+    const bool is_in_miniheap = checked ? store().contains_recently(base_of(p)) : address_of(p) != base_of(p);
+    return is_in_miniheap ? &entry_at(p) : nullptr;
+  }
+
+  static std::uintptr_t base_of(const void* p) noexcept { return align_down(address_of(p), Config.miniheap_bytes); }
+
+  [[gnu::always_inline]] static page_entry& entry_at(const void* p) noexcept {
     const std::uintptr_t address = address_of(p);
-    const std::size_t offset_bytes = shape::offset_of(address);
-    const bool is_in_miniheap = checked ? store().contains(address - offset_bytes) : offset_bytes != 0;
-    if (!is_in_miniheap) [[unlikely]] return nullptr;
-    page_entry* const entry = shape::map_of(address) + shape::page_at(offset_bytes);
-    if (entry == nullptr) __builtin_unreachable();
-    return entry;
+    return shape::map_of(address)[shape::page_at(shape::offset_of(address))];
   }
 
   [[gnu::noinline]] void* allocate_more(std::size_t bytes, std::size_t alignment) noexcept {
@@ -187,28 +192,46 @@ class core {
     return shape::memory_of(first);
   }
 
-  /// Whatever is not as the fast path expects it: medium, large, or a fault.
-  [[gnu::noinline]] void deallocate_more(void* p, page_entry* entry) noexcept {
+  [[gnu::always_inline]] void deallocate_class(void* p, std::uint32_t c, std::size_t bytes) noexcept {
+    if (small_.deallocate_recent(p, c)) return;
+    page_entry* const entry = recent_entry_of(p);
+    if (entry == nullptr || (checked && entry->kind != slab_of_class(c))) [[unlikely]] return deallocate_more_sized(p, bytes);
+    small_.deallocate(p, entry, c);
+  }
+
+  [[gnu::always_inline]] void deallocate_any(void* p, std::size_t bytes) noexcept {
+    page_entry* const entry = recent_entry_of(p);
+    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]] return deallocate_more_sized(p, bytes);
+    const std::uint32_t c = class_of_slab(entry->kind);
+    if (checked && !shapes[c].serves(bytes)) [[unlikely]] return deallocate_more_sized(p, bytes);
+    small_.deallocate(p, entry, c);
+  }
+
+  /// Whatever is not as the fast path expects it: medium, large, in a miniheap that was not seen lately, or a fault.
+  [[gnu::noinline]] void deallocate_more(void* p) noexcept {
     if constexpr (checked) supply().stop_callback(identity_);
+    page_entry* const entry = entry_of(p);
     if (entry == nullptr) {
       large_bytes(p);
       return large_.deallocate(supply(), address_of(p));
     }
+    if (is_slab(entry->kind)) return small_.deallocate(p, entry, class_of_slab(entry->kind));
     medium_bytes(p, entry);
     descriptor& m = miniheap_of(entry);
     store().all().give_span(m, entry);
     small_.span_given(m);
   }
 
-  /// The same where the caller says how many bytes there are.
+  /// The same where the caller says how many bytes were asked for.
   [[gnu::noinline]] void deallocate_more_sized(void* p, std::size_t bytes) noexcept {
-    page_entry* const entry = entry_of(p);
     if constexpr (checked) {
-      if (entry != nullptr && is_slab(entry->kind)) identity_.stop(faults::wrong_size, p, bytes);
-      const std::size_t known_bytes = entry == nullptr ? large_bytes(p) : medium_bytes(p, entry);
-      if (align_up(at_least_one(bytes), page_bytes) != known_bytes) identity_.stop(faults::wrong_size, p, bytes);
+      const page_entry* const entry = entry_of(p);
+      const bool is_right = entry != nullptr && is_slab(entry->kind)
+                                ? shapes[class_of_slab(entry->kind)].serves(bytes)
+                                : align_up(at_least_one(bytes), page_bytes) == usable_size(p);
+      if (!is_right) identity_.stop(faults::wrong_size, p, bytes);
     }
-    deallocate_more(p, entry);
+    deallocate_more(p);
   }
 
   /// \name Usable bytes of an allocation; a fault where there is none.

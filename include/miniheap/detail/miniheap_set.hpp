@@ -64,7 +64,7 @@ class miniheap_set {
     const std::uint32_t sure = length_class_at_least(pages);
     for (std::uint64_t mask = sure < 64 ? span_mask_ & (~std::uint64_t{0} << sure) : 0; mask != 0; mask &= mask - 1) {
       auto& tree_of_class = spans_[static_cast<std::uint32_t>(std::countr_zero(mask))];
-      descriptor& m = const_cast<descriptor&>(*tree_of_class.begin());
+      auto& m = const_cast<descriptor&>(*tree_of_class.begin());
       if (first == nullptr || before(m, *first)) first = &m;
     }
     return first != nullptr ? first : search_class(pages, 4);

@@ -15,12 +15,24 @@ inline constexpr std::size_t max_small_bytes = 8192;
 inline constexpr std::uint32_t size_classes = 32;
 inline constexpr std::uint32_t max_slots = 256;  // 16 bytes each in one page
 
-/// The class that serves a request; `bytes` <= `max_small_bytes`.
-constexpr std::uint32_t size_class(std::size_t bytes) noexcept {
-  const std::size_t last = at_least_one(bytes) - 1;
-  const auto shift = static_cast<std::uint32_t>(std::bit_width(last | 64)) - 3u;  // leaves three bits, or 16 bytes a step
-  return (shift - 4) * 4 + static_cast<std::uint32_t>(last >> shift);
+/// Slot size of a class, bytes.
+constexpr std::uint32_t slot_bytes_of_class(std::uint32_t c) noexcept {
+  return c < 4 ? 16 * (c + 1) : (5 + c % 4) << (c / 4 + 3);
 }
+
+/// The class of each multiple of 16 bytes.
+inline constexpr std::array<std::uint8_t, max_small_bytes / 16 + 1> classes_by_16_bytes = [] {
+  std::array<std::uint8_t, max_small_bytes / 16 + 1> table{};
+  std::uint8_t c = 0;
+  for (std::uint32_t n = 1; n < table.size(); ++n) {
+    if (16 * n > slot_bytes_of_class(c)) ++c;
+    table[n] = c;
+  }
+  return table;
+}();
+
+/// The class that serves a request; `bytes` <= `max_small_bytes`.
+constexpr std::uint32_t size_class(std::size_t bytes) noexcept { return classes_by_16_bytes[(bytes + 15) / 16]; }
 
 /// Requests for more than the default alignment are served by the class of the size rounded up to the alignment.
 constexpr std::size_t aligned_request(std::size_t bytes, std::size_t alignment) noexcept {
@@ -39,6 +51,12 @@ struct slab_shape {
   std::uint32_t reciprocal;  // ceil(2^32 / slot_bytes)
   std::uint16_t slots;
   std::uint16_t pages;
+  std::uint32_t least_bytes;  // the smallest request that the class serves
+
+  /// Whether the class serves a request of so many bytes.
+  [[nodiscard]] constexpr bool serves(std::size_t bytes) const noexcept {
+    return bytes - least_bytes <= slot_bytes - least_bytes;
+  }
 
   /// Where an offset in the slab is, in slots: the whole part above bit 32, the rest below. Exact, as the error of the
   /// reciprocal, below slot_bytes / 2^32, times an offset below 2^15 is less than half a step.
@@ -59,24 +77,21 @@ struct slab_shape {
 };
 
 /// The fewest pages that hold at least 4 slots and waste at most 1/8 at the tail: small slabs give back most (docs/design.md).
-constexpr slab_shape shape_for(std::uint32_t slot_bytes) noexcept {
+constexpr slab_shape shape_of_class(std::uint32_t c) noexcept {
+  const std::uint32_t slot_bytes = slot_bytes_of_class(c);
   for (std::uint32_t pages = 1;; ++pages) {
     const std::uint32_t bytes = pages * static_cast<std::uint32_t>(page_bytes);
     const std::uint32_t slots = bytes / slot_bytes;
     if (slots >= 4 && (bytes - slots * slot_bytes) * 8 <= bytes) {
-      return {slot_bytes, 0xffffffffu / slot_bytes + 1, static_cast<std::uint16_t>(slots),
-              static_cast<std::uint16_t>(pages)};
+      return {slot_bytes, 0xffffffffu / slot_bytes + 1, static_cast<std::uint16_t>(slots), static_cast<std::uint16_t>(pages),
+              c == 0 ? 0 : slot_bytes_of_class(c - 1) + 1};
     }
   }
 }
 
-constexpr std::uint32_t slot_bytes_of_class(std::uint32_t c) noexcept {
-  return c < 4 ? 16 * (c + 1) : (5 + c % 4) << (c / 4 + 3);
-}
-
 inline constexpr std::array<slab_shape, size_classes> shapes = [] {
   std::array<slab_shape, size_classes> table{};
-  for (std::uint32_t c = 0; c < size_classes; ++c) table[c] = shape_for(slot_bytes_of_class(c));
+  for (std::uint32_t c = 0; c < size_classes; ++c) table[c] = shape_of_class(c);
   return table;
 }();
 
