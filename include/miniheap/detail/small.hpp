@@ -258,6 +258,7 @@ class small_allocations {
   /// Lets go of the active slab of a size class; what becomes of it depends on its free slots. Its miniheap may be gone
   /// afterwards.
   void deactivate(std::uint32_t c) noexcept {
+    if (is_parked_in(*active_[c].slab())) unpark(c);  // it could be the last used one
     page_entry& slab = active_[c].deactivate();
     descriptor& m = miniheap_of(&slab);
     active_pages_ -= slab.pages;
