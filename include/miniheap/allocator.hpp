@@ -19,23 +19,26 @@ struct allocation_result {
 
 namespace detail {
 
-/// Whether T is large enough to be a container's node, which is allocated one at a time. Compilers do not always see that
-/// the count is 1 where a container calls; asking for it lets them use what follows from the size of T.
+/// Whether T is large enough to be a container's node, which is allocated one at a time. Compilers do not always see
+/// that the count is 1 where a container calls; asking for it lets them use what follows from the size of T.
 template <class T>
 inline constexpr bool is_node = sizeof(T) >= 16;
 
 /// `count` objects of type T from an arena. Throws `std::bad_array_new_length` where that many bytes cannot be.
 template <class T, class Arena>
 [[nodiscard, gnu::always_inline]] inline T* allocate_objects(Arena& arena, std::size_t count) {
-  if (is_node<T> && count == 1) [[likely]] return static_cast<T*>(arena.allocate(sizeof(T), alignof(T)));
-  if (count > std::numeric_limits<std::size_t>::max() / sizeof(T)) [[unlikely]] throw std::bad_array_new_length{};
+  if (is_node<T> && count == 1) [[likely]]
+    return static_cast<T*>(arena.allocate(sizeof(T), alignof(T)));
+  if (count > std::numeric_limits<std::size_t>::max() / sizeof(T)) [[unlikely]]
+    throw std::bad_array_new_length{};
   return static_cast<T*>(arena.allocate(count * sizeof(T), alignof(T)));
 }
 
 /// Gives `count` objects of type T back.
 template <class T, class Arena>
 [[gnu::always_inline]] inline void deallocate_objects(Arena& arena, T* p, std::size_t count) noexcept {
-  if (is_node<T> && count == 1) [[likely]] return arena.deallocate(p, sizeof(T), alignof(T));
+  if (is_node<T> && count == 1) [[likely]]
+    return arena.deallocate(p, sizeof(T), alignof(T));
   arena.deallocate(p, count * sizeof(T), alignof(T));
 }
 
@@ -115,7 +118,8 @@ class miniheap_static_allocator {
   miniheap_static_allocator() = default;
 
   template <class U>
-  miniheap_static_allocator(const miniheap_static_allocator<U, Arena>&) noexcept {}  // NOLINT(google-explicit-constructor)
+  miniheap_static_allocator(const miniheap_static_allocator<U, Arena>&) noexcept {
+  }  // NOLINT(google-explicit-constructor)
 
   /// Room for `count` objects. Throws `std::bad_alloc`, `std::bad_array_new_length`.
   [[nodiscard, gnu::always_inline]] T* allocate(std::size_t count) { return detail::allocate_objects<T>(Arena, count); }

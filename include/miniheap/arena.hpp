@@ -26,10 +26,11 @@ namespace miniheap {
 /// (`arena_config::checks`), or the behaviour is undefined where checks are off.
 ///
 /// An arena stays where it is: allocators hold its address, and its first descriptor lies inside it. Hold it in a
-/// `std::optional` or a `std::unique_ptr` where its lifetime must move. The destructor gives everything back, running no
-/// destructors of what is in it; with `arena_config::report_leaks` it reports what was alive.
-template <page_source PageSource = mmap_source, lock_policy LockPolicy = coarse_lock<>, fit_policy FitPolicy = first_fit,
-          selection_policy SelectionPolicy = fullest_first, arena_config Config = arena_config{}>
+/// `std::optional` or a `std::unique_ptr` where its lifetime must move. The destructor gives everything back, running
+/// no destructors of what is in it; with `arena_config::report_leaks` it reports what was alive.
+template <page_source PageSource = mmap_source, lock_policy LockPolicy = coarse_lock<>,
+          fit_policy FitPolicy = first_fit, selection_policy SelectionPolicy = fullest_first,
+          arena_config Config = arena_config{}>
 class miniheap_arena {
   using core = detail::core<PageSource, FitPolicy, SelectionPolicy, Config>;
 
@@ -52,19 +53,21 @@ class miniheap_arena {
     if constexpr (Config.report_leaks) report_leaks();
   }
 
-  /// At least `bytes` bytes at a multiple of `alignment`; for 0 bytes, an address of its own. Throws `std::bad_alloc` when
-  /// there is no memory, when the size cannot be, and when the alignment is no power of two; then nothing has changed.
-  /// O(1) mostly; O(log n) when a slab is used up.
+  /// At least `bytes` bytes at a multiple of `alignment`; for 0 bytes, an address of its own. Throws `std::bad_alloc`
+  /// when there is no memory, when the size cannot be, and when the alignment is no power of two; then nothing has
+  /// changed. O(1) mostly; O(log n) when a slab is used up.
   [[nodiscard, gnu::always_inline]] void* allocate(std::size_t bytes, std::size_t alignment = default_alignment) {
     void* const p = try_allocate(bytes, alignment);
-    if (p == nullptr) [[unlikely]] throw_bad_alloc();
+    if (p == nullptr) [[unlikely]]
+      throw_bad_alloc();
     return p;
   }
 
   /// As `allocate`, with nullptr instead of an exception.
   [[nodiscard, gnu::always_inline]] void* try_allocate(std::size_t bytes,
                                                        std::size_t alignment = default_alignment) noexcept {
-    if (!std::has_single_bit(alignment)) [[unlikely]] return nullptr;
+    if (!std::has_single_bit(alignment)) [[unlikely]]
+      return nullptr;
     const entry_guard guard = enter_fast();
     return core_.allocate(bytes, alignment);
   }
@@ -87,16 +90,17 @@ class miniheap_arena {
 
   /// The same, a little faster. `bytes` is anything from what was asked for to what may be used, `alignment` what was
   /// asked for.
-  [[gnu::always_inline]] void deallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
+  [[gnu::always_inline]] void deallocate(void* p, std::size_t bytes,
+                                         std::size_t alignment = default_alignment) noexcept {
     if (p == nullptr) return;
     const entry_guard guard = enter_fast();
     core_.deallocate(p, bytes, alignment);
   }
 
   /// Makes an allocation `bytes` bytes long, there or elsewhere, and returns where it is; contents are kept up to the
-  /// smaller of both sizes. nullptr for `p` is as `allocate`. A small allocation that lies in a sparse miniheap moves to a
-  /// fuller one even where it could stay. A medium one grows and shrinks in place where it can; a large one is remapped,
-  /// not copied. Throws as `allocate` does; then `p` is as it was.
+  /// smaller of both sizes. nullptr for `p` is as `allocate`. A small allocation that lies in a sparse miniheap moves
+  /// to a fuller one even where it could stay. A medium one grows and shrinks in place where it can; a large one is
+  /// remapped, not copied. Throws as `allocate` does; then `p` is as it was.
   [[nodiscard]] void* reallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) {
     void* const q = try_reallocate(p, bytes, alignment);
     if (q == nullptr) throw_bad_alloc();
@@ -146,7 +150,8 @@ class miniheap_arena {
 
   /// Calls `visitor` with a `const miniheap_info&` for each miniheap, followed by a `const span_info&` for each of its
   /// spans, each followed by a `const allocation_info&` for each live allocation in it; at last with a `const
-  /// mapping_info&` for each large allocation. Only those that `visitor` can be called with. It must not call the arena.
+  /// mapping_info&` for each large allocation. Only those that `visitor` can be called with. It must not call the
+  /// arena, and is stopped where it does; without a lock, where that would change more than a slot.
   template <class Visitor>
   void walk(Visitor&& visitor) const {
     const entry_guard guard = enter();
@@ -160,8 +165,8 @@ class miniheap_arena {
     return core_.check();
   }
 
-  /// Calls `sink` with pieces of text: the statistics and a picture of each miniheap, or both as JSON. Allocates nothing;
-  /// `sink` must not call the arena.
+  /// Calls `sink` with pieces of text: the statistics and a picture of each miniheap, or both as JSON. Allocates
+  /// nothing; `sink` must not call the arena.
   template <std::invocable<std::string_view> Sink>
   void dump(Sink&& sink, dump_format format = dump_format::text) const {
     const entry_guard guard = enter();
@@ -179,7 +184,9 @@ class miniheap_arena {
   /// Holds the lock of the set of miniheaps.
   class entry_guard {
    public:
-    [[gnu::always_inline]] explicit entry_guard(const miniheap_arena& arena) noexcept : lock_{arena.lock_} { lock_.lock(); }
+    [[gnu::always_inline]] explicit entry_guard(const miniheap_arena& arena) noexcept : lock_{arena.lock_} {
+      lock_.lock();
+    }
     [[gnu::always_inline]] ~entry_guard() { lock_.unlock(); }
     entry_guard(const entry_guard&) = delete;
     entry_guard& operator=(const entry_guard&) = delete;
@@ -194,8 +201,8 @@ class miniheap_arena {
     return entry_guard{*this};
   }
 
-  /// The same for what has to be fast. A lock would stop a callback for ever, so it is looked for first; without a lock the
-  /// engine looks for it where more than a slot changes.
+  /// The same for what has to be fast. A lock would stop a callback for ever, so it is looked for first; without a lock
+  /// the engine looks for it where more than a slot changes.
   [[nodiscard, gnu::always_inline]] entry_guard enter_fast() const noexcept {
     if constexpr (core::checked && !std::is_same_v<typename LockPolicy::set_lock, no_lock::set_lock>) {
       core_.supply().stop_callback(core_.identity());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// Forward declarations. The default policies are named in arena.hpp, so `miniheap_arena<>` needs that; a header of yours
-/// that wants no more than a name declares a struct of its own, derived from an arena elsewhere.
+/// Forward declarations. The default policies are named in arena.hpp, so `miniheap_arena<>` needs that; a header of
+/// yours that wants no more than a name declares a struct of its own, derived from an arena elsewhere.
 #pragma once
 
 #include <miniheap/config.hpp>

@@ -75,9 +75,12 @@ void walk(const Core& core, Visitor& visitor) {
 /// Bytes of a span that are live.
 inline std::size_t live_bytes_of(const span_info& span) noexcept {
   switch (span.kind) {
-    case span_info::use::free: return 0;
-    case span_info::use::medium: return span.bytes;
-    case span_info::use::slab: break;
+    case span_info::use::free:
+      return 0;
+    case span_info::use::medium:
+      return span.bytes;
+    case span_info::use::slab:
+      break;
   }
   return (span.slots - span.free_slots) * span.slot_bytes;
 }
@@ -89,8 +92,12 @@ struct stats_visitor {
   void operator()(const span_info& span) const noexcept {
     stats.live_bytes += live_bytes_of(span);
     switch (span.kind) {
-      case span_info::use::free: stats.free_page_bytes += span.bytes; break;
-      case span_info::use::medium: ++stats.allocations; break;
+      case span_info::use::free:
+        stats.free_page_bytes += span.bytes;
+        break;
+      case span_info::use::medium:
+        ++stats.allocations;
+        break;
       case span_info::use::slab:
         stats.allocations += span.slots - span.free_slots;
         stats.free_slot_bytes += span.free_slots * span.slot_bytes;
@@ -232,7 +239,8 @@ void dump_json(const Core& core, Sink& sink) {
   separator = "\n";
   for_each_picture(core, [&](const auto& m, const auto& picture) {
     text_line line;
-    line << separator << "{\"address\":\"" << static_cast<const void*>(m.map()) << "\",\"used_pages\":" << m.used_pages();
+    line << separator << "{\"address\":\"" << static_cast<const void*>(m.map())
+         << "\",\"used_pages\":" << m.used_pages();
     line << ",\"level\":" << std::size_t{m.key().level} << ",\"live_bytes\":" << picture.live_bytes() << ",\"map\":\"";
     picture.write(line);
     emit(line << "\"}");

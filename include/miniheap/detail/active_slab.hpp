@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// The slab of one size class that an arena hands slots out from. It claims the free slots of a whole word of the slab's
-/// bitmap at once, up to 64: handing one out is then a few instructions on one register, and a fresh slab needs no list of
-/// its slots. Freed slots go back to the bitmap and are claimed when their word is looked at again.
+/// The slab of one size class that an arena hands slots out from. It claims the free slots of a whole word of the
+/// slab's bitmap at once, up to 64: handing one out is then a few instructions on one register, and a fresh slab needs
+/// no list of its slots. Freed slots go back to the bitmap and are claimed when their word is looked at again.
 #pragma once
 
 #include <miniheap/detail/slab.hpp>
@@ -31,7 +31,8 @@ class active_slab {
     return base_ + slot * slot_bytes;
   }
 
-  /// How far behind the first slot of the claimed word `p` points, bytes; `reaches` tells whether it points into the word.
+  /// How far behind the first slot of the claimed word `p` points, bytes; `reaches` tells whether it points into the
+  /// word.
   [[nodiscard]] std::size_t offset_of(const void* p) const noexcept { return address_of(p) - address_of(base_); }
   [[nodiscard]] bool reaches(std::size_t offset_bytes) const noexcept { return offset_bytes < word_bytes_; }
 
@@ -42,7 +43,9 @@ class active_slab {
   void give_slot(std::uint64_t bit) noexcept { claimed_ |= bit; }
 
   /// What of a word of the slab's bitmap is claimed.
-  [[nodiscard]] std::uint64_t claimed_of(const std::uint64_t& word) const noexcept { return &word == word_ ? claimed_ : 0; }
+  [[nodiscard]] std::uint64_t claimed_of(const std::uint64_t& word) const noexcept {
+    return &word == word_ ? claimed_ : 0;
+  }
 
   /// Claims the free slots of another word of the slab, which has one. `memory` is where the slab's slots begin.
   void claim_word(page_entry& slab, std::byte* memory) noexcept {
@@ -69,7 +72,8 @@ class active_slab {
   }
 
   [[nodiscard]] const char* check(std::uint32_t c) const noexcept {
-    if (word_ == nullptr) return claimed_ == 0 && word_bytes_ == 0 ? nullptr : "without an active slab nothing is claimed";
+    if (word_ == nullptr)
+      return claimed_ == 0 && word_bytes_ == 0 ? nullptr : "without an active slab nothing is claimed";
     const page_entry& s = *slab();
     if (!is_active(s) || s.kind != slab_of_class(c)) return "an active slab is of its size class, and knows that it is";
     if (word_ < s.free || word_ >= s.free + slot_words) return "claimed slots are of a word of the slab";

@@ -28,7 +28,8 @@ class address_index {
   bool reserve(Supply& supply) noexcept {
     retry_unmap(supply);
     if (2 * (size_ + 1) <= mask_ + 1) return true;
-    const std::size_t places = 2 * (mask_ + 1) > page_bytes / sizeof *table_ ? 2 * (mask_ + 1) : page_bytes / sizeof *table_;
+    const std::size_t places =
+        2 * (mask_ + 1) > page_bytes / sizeof *table_ ? 2 * (mask_ + 1) : page_bytes / sizeof *table_;
     void* const memory = supply.map(places * sizeof *table_, page_bytes);
     if (memory == nullptr) return false;
     std::uintptr_t* const old = table_;
@@ -88,7 +89,9 @@ class address_index {
   static constexpr std::size_t recent_places = 64;
   static constexpr std::uintptr_t nobody = 1;  // no miniheap is there
 
-  static constexpr std::size_t recent_place_of(std::uintptr_t base) noexcept { return base / MiniheapBytes % recent_places; }
+  static constexpr std::size_t recent_place_of(std::uintptr_t base) noexcept {
+    return base / MiniheapBytes % recent_places;
+  }
 
   void forget_recent() noexcept {
     for (std::uintptr_t& place : recent_) place = nobody;
@@ -109,9 +112,7 @@ class address_index {
     return static_cast<std::size_t>(base / MiniheapBytes * 0x9e3779b97f4a7c15u >> 40) & mask_;  // 2^64 / golden ratio
   }
 
-  [[nodiscard]] std::size_t own_bytes() const noexcept {
-    return table_ == first_ ? 0 : (mask_ + 1) * sizeof *table_;
-  }
+  [[nodiscard]] std::size_t own_bytes() const noexcept { return table_ == first_ ? 0 : (mask_ + 1) * sizeof *table_; }
 
   /// A table that the page source will not take back waits in a list: its first words are the next one and its size.
   template <class Supply>

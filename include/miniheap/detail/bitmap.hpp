@@ -13,7 +13,9 @@ namespace miniheap::detail {
 template <std::uint32_t Bits>
 class bitmap {
  public:
-  [[nodiscard]] constexpr bool test(std::uint32_t bit) const noexcept { return ((words_[bit / 64] >> (bit % 64)) & 1u) != 0; }
+  [[nodiscard]] constexpr bool test(std::uint32_t bit) const noexcept {
+    return ((words_[bit / 64] >> (bit % 64)) & 1u) != 0;
+  }
 
   constexpr void set(std::uint32_t first, std::uint32_t count) noexcept {
     for_words(first, count, [](std::uint64_t& word, std::uint64_t mask) { word |= mask; });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// The engine of an arena, below its lock: one thread at a time is in here. Routes requests to slots, spans and mappings.
+/// The engine of an arena, below its lock: one thread at a time is in here. Routes requests to slots, spans and
+/// mappings.
 #pragma once
 
 #include <miniheap/detail/large.hpp>
@@ -33,8 +34,7 @@ class core {
                 "large_threshold_bytes is from 8 KiB to half a miniheap");
   static_assert(Config.float_gain_levels >= 1, "an allocation that gains nothing stays where it is");
 
-  core(Source source, const char* name)
-      : identity_{name, this}, small_{static_cast<Source&&>(source), identity_} {}
+  core(Source source, const char* name) : identity_{name, this}, small_{static_cast<Source&&>(source), identity_} {}
   ~core() { release(); }
   core(const core&) = delete;
   core& operator=(const core&) = delete;
@@ -50,13 +50,15 @@ class core {
   [[gnu::always_inline]] void* allocate(std::size_t bytes, std::size_t alignment) noexcept {
     void* const p = is_small(bytes, alignment) ? small_.allocate(size_class(aligned_request(bytes, alignment)))
                                                : allocate_more(bytes, alignment);
-    if (p == nullptr) [[unlikely]] return allocate_after_trim(bytes, alignment);
+    if (p == nullptr) [[unlikely]]
+      return allocate_after_trim(bytes, alignment);
     return p;
   }
 
   [[gnu::always_inline]] void deallocate(void* p) noexcept {
     page_entry* const entry = recent_entry_of(p);
-    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]] return deallocate_more(p);
+    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]]
+      return deallocate_more(p);
     small_.deallocate(p, entry, class_of_slab(entry->kind));
   }
 
@@ -64,9 +66,9 @@ class core {
   [[gnu::always_inline]] void deallocate(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     // A container's allocator knows the size class when it is compiled; else the page map knows it soonest.
     if (__builtin_constant_p(bytes) && is_small(bytes, alignment)) {
-      deallocate_class(p, size_class(aligned_request(bytes, alignment)), bytes);
+      deallocate_class(p, size_class(aligned_request(bytes, alignment)), bytes, alignment);
     } else {
-      deallocate_any(p, aligned_request(bytes, alignment));
+      deallocate_any(p, bytes, alignment);
     }
   }
 
@@ -109,7 +111,8 @@ class core {
     if (const check_result result = store().check(); !result) return result;
     if (const check_result result = small_.check(); !result) return result;
     if (const check_result result = large_.check(); !result) return result;
-    const std::size_t held_bytes = store().all().size() * Config.miniheap_bytes + large_.live_bytes() + large_.stuck_bytes();
+    const std::size_t held_bytes =
+        store().all().size() * Config.miniheap_bytes + large_.live_bytes() + large_.stuck_bytes();
     if (held_bytes + metadata_bytes() != supply().mapped_bytes()) return {"what is mapped is accounted for", this};
     return {};
   }
@@ -120,7 +123,9 @@ class core {
   [[nodiscard]] const set& miniheaps() const noexcept { return store().all(); }
   [[nodiscard]] const auto& small() const noexcept { return small_; }
   [[nodiscard]] const auto& large() const noexcept { return large_; }
-  [[nodiscard]] std::size_t metadata_bytes() const noexcept { return store().metadata_bytes() + large_.metadata_bytes(); }
+  [[nodiscard]] std::size_t metadata_bytes() const noexcept {
+    return store().metadata_bytes() + large_.metadata_bytes();
+  }
 
  private:
   [[nodiscard]] store_type& store() noexcept { return small_.store(); }
@@ -128,14 +133,16 @@ class core {
 
   static descriptor& miniheap_of(const page_entry* entry) noexcept { return descriptor::of(address_of(entry)); }
 
-  static bool is_aligned(const void* p, std::size_t alignment) noexcept { return (address_of(p) & (alignment - 1)) == 0; }
+  static bool is_aligned(const void* p, std::size_t alignment) noexcept {
+    return (address_of(p) & (alignment - 1)) == 0;
+  }
 
   static constexpr std::size_t alignment_pages(std::size_t alignment) noexcept {
     return alignment <= page_bytes ? 1 : alignment / page_bytes;
   }
 
-  /// The entry of the page at `p`; nullptr for what is not in a miniheap, and so could be large. When nothing is checked,
-  /// only large allocations are taken for it.
+  /// The entry of the page at `p`; nullptr for what is not in a miniheap, and so could be large. When nothing is
+  /// checked, only large allocations are taken for it.
   [[nodiscard]] page_entry* entry_of(const void* p) const noexcept {
     const bool is_in_miniheap = checked ? store().contains(base_of(p)) : address_of(p) != base_of(p);
     return is_in_miniheap ? &entry_at(p) : nullptr;
@@ -173,7 +180,8 @@ class core {
     return bytes <= max_request_bytes && alignment <= max_request_bytes - bytes;
   }
 
-  /// Idle slabs become free spans, empty miniheaps go, what could not be unmapped before is tried again. Bytes unmapped.
+  /// Idle slabs become free spans, empty miniheaps go, what could not be unmapped before is tried again. Bytes
+  /// unmapped.
   std::size_t give_back_reserve() noexcept {
     const std::size_t before_bytes = supply().mapped_bytes();
     small_.retire_all_idle();
@@ -192,18 +200,24 @@ class core {
     return shape::memory_of(first);
   }
 
-  [[gnu::always_inline]] void deallocate_class(void* p, std::uint32_t c, std::size_t bytes) noexcept {
+  [[gnu::always_inline]] void deallocate_class(void* p, std::uint32_t c, std::size_t bytes,
+                                               std::size_t alignment) noexcept {
     if (small_.deallocate_recent(p, c)) return;
     page_entry* const entry = recent_entry_of(p);
-    if (entry == nullptr || (checked && entry->kind != slab_of_class(c))) [[unlikely]] return deallocate_more_sized(p, bytes);
+    if (entry == nullptr || (checked && entry->kind != slab_of_class(c))) [[unlikely]] {
+      return deallocate_more_sized(p, bytes, alignment);
+    }
     small_.deallocate(p, entry, c);
   }
 
-  [[gnu::always_inline]] void deallocate_any(void* p, std::size_t bytes) noexcept {
+  [[gnu::always_inline]] void deallocate_any(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     page_entry* const entry = recent_entry_of(p);
-    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]] return deallocate_more_sized(p, bytes);
+    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]]
+      return deallocate_more_sized(p, bytes, alignment);
     const std::uint32_t c = class_of_slab(entry->kind);
-    if (checked && !shapes[c].serves(bytes)) [[unlikely]] return deallocate_more_sized(p, bytes);
+    if (checked && !shapes[c].serves(aligned_request(bytes, alignment))) [[unlikely]] {
+      return deallocate_more_sized(p, bytes, alignment);
+    }
     small_.deallocate(p, entry, c);
   }
 
@@ -223,11 +237,11 @@ class core {
   }
 
   /// The same where the caller says how many bytes were asked for.
-  [[gnu::noinline]] void deallocate_more_sized(void* p, std::size_t bytes) noexcept {
+  [[gnu::noinline]] void deallocate_more_sized(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     if constexpr (checked) {
       const page_entry* const entry = entry_of(p);
       const bool is_right = entry != nullptr && is_slab(entry->kind)
-                                ? shapes[class_of_slab(entry->kind)].serves(bytes)
+                                ? shapes[class_of_slab(entry->kind)].serves(aligned_request(bytes, alignment))
                                 : align_up(at_least_one(bytes), page_bytes) == usable_size(p);
       if (!is_right) identity_.stop(faults::wrong_size, p, bytes);
     }

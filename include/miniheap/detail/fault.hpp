@@ -5,8 +5,8 @@
 
 #include <miniheap/detail/text.hpp>
 
-#include <cstdlib>
 #include <unistd.h>
+#include <cstdlib>
 
 namespace miniheap::detail {
 
@@ -39,7 +39,8 @@ struct arena_identity {
   const void* address;
 
   /// Ends the program: `miniheap: arena 'NAME' (ADDRESS): FAULT: POINTER (N bytes)`, then `abort()`.
-  [[noreturn, gnu::cold, gnu::noinline]] void stop(const char* fault, const void* p, std::size_t bytes = 0) const noexcept {
+  [[noreturn, gnu::cold, gnu::noinline]] void stop(const char* fault, const void* p,
+                                                   std::size_t bytes = 0) const noexcept {
     text_line line = about_arena(name, address);
     line << fault << ": " << p;
     if (bytes != 0) line << " (" << bytes << " bytes)";

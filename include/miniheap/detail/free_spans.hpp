@@ -103,7 +103,8 @@ class free_spans {
         if (length_class(span.pages) != k) return "a free span is in the list of its length class";
         if (span.first < Geometry::head_pages || end > Geometry::pages) return "free spans lie behind the head";
         if (map_[end - 1].pages != span.pages) return "a free span has its length in its first and last entry";
-        if (bits_.test(span.first - 1) || (end < Geometry::pages && bits_.test(end))) return "free neighbours are joined";
+        if (bits_.test(span.first - 1) || (end < Geometry::pages && bits_.test(end)))
+          return "free neighbours are joined";
         for (std::uint32_t page = span.first; page < end; ++page) {
           if (!bits_.test(page)) return "the pages of a free span are free in the bitmap";
         }

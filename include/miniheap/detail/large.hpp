@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// Large allocations: each has a mapping of its own that starts at a multiple of the size of a miniheap, where no small or
-/// medium allocation ever starts. Their descriptors are out of band, in a tree ordered by address.
+/// Large allocations: each has a mapping of its own that starts at a multiple of the size of a miniheap, where no small
+/// or medium allocation ever starts. Their descriptors are out of band, in a tree ordered by address.
 #pragma once
 
 #include <miniheap/detail/miniheap_descriptor.hpp>
@@ -135,7 +135,8 @@ class large_mappings {
       bytes += m.bytes;
       ++counted;
     }
-    return bytes == live_bytes_ && counted == count_ ? check_result{} : check_result{"large mappings are counted", this};
+    return bytes == live_bytes_ && counted == count_ ? check_result{}
+                                                     : check_result{"large mappings are counted", this};
   }
 
  private:
@@ -152,9 +153,9 @@ class large_mappings {
     bool operator()(std::uintptr_t a, const mapping& b) const noexcept { return a < b.address; }
     bool operator()(const mapping& a, std::uintptr_t b) const noexcept { return a.address < b; }
   };
-  using tree = boost::intrusive::rbtree<mapping, boost::intrusive::base_hook<tree_hook>,
-                                        boost::intrusive::compare<address_order>,
-                                        boost::intrusive::constant_time_size<false>>;
+  using tree =
+      boost::intrusive::rbtree<mapping, boost::intrusive::base_hook<tree_hook>,
+                               boost::intrusive::compare<address_order>, boost::intrusive::constant_time_size<false>>;
 
   template <class Supply>
   void dispose(Supply& supply, mapping& gone) noexcept {

@@ -35,15 +35,15 @@ constexpr unsigned next_level(unsigned level, std::uint32_t used, std::uint32_t 
 template <class Geometry, fit_policy Fit>
 class miniheap_descriptor : public tree_hook, public all_hook {
  public:
-  /// The slabs of one size class that have a free slot and are not active. Every such slab of the miniheap is in it; the
-  /// bin itself is in a tree of the arena while it is not empty.
+  /// The slabs of one size class that have a free slot and are not active. Every such slab of the miniheap is in it;
+  /// the bin itself is in a tree of the arena while it is not empty.
   struct bin : tree_hook {
     miniheap_descriptor* owner = nullptr;
     page_entry_list slabs;
   };
 
-  /// Takes charge of `Geometry::miniheap_bytes` bytes at `memory`. Zeroed memory stays untouched but for one page of the
-  /// head; it is touched further as far as the miniheap is used. O(pages).
+  /// Takes charge of `Geometry::miniheap_bytes` bytes at `memory`. Zeroed memory stays untouched but for one page of
+  /// the head; it is touched further as far as the miniheap is used. O(pages).
   miniheap_descriptor(void* memory, std::uint64_t sequence, bool is_zeroed) noexcept
       : map_{static_cast<page_entry*>(memory)}, key_{0, address_of(memory), sequence}, spans_{map_} {
     for (bin& b : bins_) b.owner = this;
@@ -74,8 +74,8 @@ class miniheap_descriptor : public tree_hook, public all_hook {
   /// Pages were freed since the free spans were last purged.
   bool has_dirty_spans = false;
 
-  /// Finds room for `pages` pages at a multiple of `align_pages`, and takes it. Returns the first page's entry, of no kind
-  /// yet, or nullptr. Complexity is the fit policy's.
+  /// Finds room for `pages` pages at a multiple of `align_pages`, and takes it. Returns the first page's entry, of no
+  /// kind yet, or nullptr. Complexity is the fit policy's.
   page_entry* take_span(std::uint32_t pages, std::uint32_t align_pages) noexcept {
     const free_span found = Fit::choose(spans_, pages + align_pages - 1, fit_state_);
     if (!found) return nullptr;

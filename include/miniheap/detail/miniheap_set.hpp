@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// The miniheaps of an arena, ordered by the selection policy: one tree of bins for each size class, one tree of miniheaps
-/// for each length class of their longest free span. "The first that can serve this" is the leftmost node of one tree, or
-/// of a few; never a scan.
+/// The miniheaps of an arena, ordered by the selection policy: one tree of bins for each size class, one tree of
+/// miniheaps for each length class of their longest free span. "The first that can serve this" is the leftmost node of
+/// one tree, or of a few; never a scan.
 #pragma once
 
 #include <miniheap/detail/miniheap_descriptor.hpp>
@@ -58,7 +58,8 @@ class miniheap_set {
     return tree.empty() ? nullptr : tree.begin()->owner;
   }
 
-  /// The first miniheap with a free span of `pages` pages, or nullptr. O(length classes), whatever the number of miniheaps.
+  /// The first miniheap with a free span of `pages` pages, or nullptr. O(length classes), whatever the number of
+  /// miniheaps.
   [[nodiscard]] descriptor* first_with_span(std::uint32_t pages) const noexcept {
     descriptor* first = nullptr;
     const std::uint32_t sure = length_class_at_least(pages);
@@ -93,8 +94,8 @@ class miniheap_set {
     m.give_span(first, pages);
   }
 
-  /// Puts a slab that has a free slot into its bin, where it is the first to be used: it is likely the fullest. O(1), or
-  /// O(log n) when the bin was empty.
+  /// Puts a slab that has a free slot into its bin, where it is the first to be used: it is likely the fullest. O(1),
+  /// or O(log n) when the bin was empty.
   void add_to_bin(descriptor& m, page_entry& slab) noexcept {
     const std::uint32_t c = class_of_slab(slab.kind);
     bin& b = m.bin_of(c);
@@ -135,8 +136,9 @@ class miniheap_set {
     bool operator()(const descriptor& a, const descriptor& b) const noexcept { return before(a, b); }
   };
   template <class Node, class Order>
-  using ordered = boost::intrusive::rbtree<Node, boost::intrusive::base_hook<tree_hook>, boost::intrusive::compare<Order>,
-                                        boost::intrusive::constant_time_size<false>>;
+  using ordered =
+      boost::intrusive::rbtree<Node, boost::intrusive::base_hook<tree_hook>, boost::intrusive::compare<Order>,
+                               boost::intrusive::constant_time_size<false>>;
 
   /// While it lives the miniheap is in no tree, and only then does its key change.
   class rekey_guard {
@@ -205,8 +207,8 @@ class miniheap_set {
     if (spans_[k].empty()) span_mask_ &= ~(std::uint64_t{1} << k);
   }
 
-  /// Of the miniheaps whose longest span is of the same length class as `pages`, only some have a span that fits: looks at
-  /// the first `tries`.
+  /// Of the miniheaps whose longest span is of the same length class as `pages`, only some have a span that fits: looks
+  /// at the first `tries`.
   [[nodiscard]] descriptor* search_class(std::uint32_t pages, std::size_t tries) const noexcept {
     const std::uint32_t k = length_class(pages);
     if (k >= free_spans<Geometry>::classes || shortest_of_class(k) == pages) return nullptr;
@@ -259,7 +261,8 @@ check_result miniheap_set<Geometry, Fit, Selection>::check() const noexcept {
       if (m.spans().longest_class() != k) return {"a miniheap is in the tree of its longest free span", m.map()};
     }
     const auto itself = [](const descriptor& m) -> const descriptor& { return m; };
-    if (!in_order(spans_[k], itself, linked)) return {"the miniheaps of a length class are in the order of selection", this};
+    if (!in_order(spans_[k], itself, linked))
+      return {"the miniheaps of a length class are in the order of selection", this};
   }
   if (linked != with_span) return {"each miniheap that has a free span is in a tree", this};
   for (std::uint32_t c = 0; c < size_classes; ++c) {

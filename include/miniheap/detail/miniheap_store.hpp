@@ -28,7 +28,9 @@ class miniheap_store {
   [[nodiscard]] const auto& supply() const noexcept { return supply_; }
   [[nodiscard]] set& all() noexcept { return miniheaps_; }
   [[nodiscard]] const set& all() const noexcept { return miniheaps_; }
-  [[nodiscard]] std::size_t metadata_bytes() const noexcept { return descriptors_.mapped_bytes() + index_.mapped_bytes(); }
+  [[nodiscard]] std::size_t metadata_bytes() const noexcept {
+    return descriptors_.mapped_bytes() + index_.mapped_bytes();
+  }
 
   /// Whether a miniheap starts at `base`. O(1); reads nothing there.
   [[nodiscard]] bool contains(std::uintptr_t base) const noexcept { return index_.contains(base); }
@@ -47,7 +49,8 @@ class miniheap_store {
       if (page_entry* const first = miniheaps_.take_span(*first_choice, pages, align_pages)) return first;
     }
     descriptor* last_resort = map_miniheap();
-    if (last_resort == nullptr) last_resort = miniheaps_.any_with_span(pages + align_pages - 1);  // one that a quick look passed over
+    if (last_resort == nullptr)
+      last_resort = miniheaps_.any_with_span(pages + align_pages - 1);  // one that a quick look passed over
     return last_resort == nullptr ? nullptr : miniheaps_.take_span(*last_resort, pages, align_pages);
   }
 
@@ -56,7 +59,8 @@ class miniheap_store {
     if (miniheaps_.empty_count() * Config.miniheap_bytes > Config.reserve_bytes) unmap_miniheap(m);
   }
 
-  /// Unmaps every empty miniheap, and the metadata when there is nothing to describe. Bytes of miniheaps that went back.
+  /// Unmaps every empty miniheap, and the metadata when there is nothing to describe. Bytes of miniheaps that went
+  /// back.
   std::size_t trim() noexcept {
     std::size_t bytes = 0;
     miniheaps_.for_each([&](descriptor& m) {

@@ -8,7 +8,8 @@
 ///     | 16 bytes       | 32 bytes                         | 2    | 2     | 2    | 1    | 1 | 4     | 4 |
 ///     +----------------+----------------------------------+------+-------+------+------+---+-------+---+
 ///
-/// - free span: the first and the last entry hold `pages` (boundary tags); the first hangs in a list of its length class.
+/// - free span: the first and the last entry hold `pages` (boundary tags); the first hangs in a list of its length
+/// class.
 /// - slab: every entry has the kind, and `back`, the distance to the first, which hangs in its bin's list.
 /// - medium: only the first entry counts.
 /// - head: the entries of the head's own pages; the very first holds the miniheap's descriptor instead of `free`.

@@ -46,7 +46,8 @@ class page_supply {
 
   /// Stops the program if the calling thread is inside user code that this arena called.
   [[gnu::always_inline]] void stop_callback(const arena_identity& identity) const noexcept {
-    if (__atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) != nullptr) [[unlikely]] stop_if_this_thread(identity);
+    if (__atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) != nullptr) [[unlikely]]
+      stop_if_this_thread(identity);
   }
 
   [[nodiscard]] callback_guard enter_callback() const noexcept { return callback_guard{callback_thread_}; }
@@ -84,7 +85,8 @@ class page_supply {
 
  private:
   [[gnu::cold, gnu::noinline]] void stop_if_this_thread(const arena_identity& identity) const noexcept {
-    if (__atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) == this_thread()) identity.stop(faults::reentrant, nullptr);
+    if (__atomic_load_n(&callback_thread_, __ATOMIC_RELAXED) == this_thread())
+      identity.stop(faults::reentrant, nullptr);
   }
 
   void account(std::size_t minus_bytes, std::size_t plus_bytes) noexcept {

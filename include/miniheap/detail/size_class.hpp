@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// Size classes of small allocations: 16, 32, 48, 64 bytes, then four a doubling, to 8 KiB. Each is a multiple of 16, and
-/// a multiple of every power of two up to 4096 that divides the requests rounded up to it: aligned requests need no class
-/// of their own.
+/// Size classes of small allocations: 16, 32, 48, 64 bytes, then four a doubling, to 8 KiB. Each is a multiple of 16,
+/// and a multiple of every power of two up to 4096 that divides the requests rounded up to it: aligned requests need no
+/// class of their own.
 #pragma once
 
 #include <miniheap/detail/units.hpp>
@@ -76,15 +76,16 @@ struct slab_shape {
   }
 };
 
-/// The fewest pages that hold at least 4 slots and waste at most 1/8 at the tail: small slabs give back most (docs/design.md).
+/// The fewest pages that hold at least 4 slots and waste at most 1/8 at the tail: small slabs give back most
+/// (docs/design.md).
 constexpr slab_shape shape_of_class(std::uint32_t c) noexcept {
   const std::uint32_t slot_bytes = slot_bytes_of_class(c);
   for (std::uint32_t pages = 1;; ++pages) {
     const std::uint32_t bytes = pages * static_cast<std::uint32_t>(page_bytes);
     const std::uint32_t slots = bytes / slot_bytes;
     if (slots >= 4 && (bytes - slots * slot_bytes) * 8 <= bytes) {
-      return {slot_bytes, 0xffffffffu / slot_bytes + 1, static_cast<std::uint16_t>(slots), static_cast<std::uint16_t>(pages),
-              c == 0 ? 0 : slot_bytes_of_class(c - 1) + 1};
+      return {slot_bytes, 0xffffffffu / slot_bytes + 1, static_cast<std::uint16_t>(slots),
+              static_cast<std::uint16_t>(pages), c == 0 ? 0 : slot_bytes_of_class(c - 1) + 1};
     }
   }
 }

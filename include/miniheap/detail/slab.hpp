@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// A slab: a used span cut into equal slots. All it knows stands in the entry of its first page; slots are never read or
-/// written here.
+/// A slab: a used span cut into equal slots. All it knows stands in the entry of its first page; slots are never read
+/// or written here.
 #pragma once
 
 #include <miniheap/detail/page_map.hpp>
@@ -32,12 +32,14 @@ inline void unmake_slab(page_entry* first) noexcept {
   for (std::uint32_t n = 0; n < first->pages; ++n) first[n].kind = page_kind::free;
 }
 
-/// An active slab, the one that the arena hands slots out from, has this bit in `used`, so that one comparison tells the
-/// frees after which nothing else is to be done.
+/// An active slab, the one that the arena hands slots out from, has this bit in `used`, so that one comparison tells
+/// the frees after which nothing else is to be done.
 inline constexpr std::uint16_t active_mark = 0x8000;
 
 [[nodiscard]] inline bool is_active(const page_entry& slab) noexcept { return (slab.used & active_mark) != 0; }
-[[nodiscard]] inline std::uint32_t used_slots(const page_entry& slab) noexcept { return slab.used & (active_mark - 1u); }
+[[nodiscard]] inline std::uint32_t used_slots(const page_entry& slab) noexcept {
+  return slab.used & (active_mark - 1u);
+}
 [[nodiscard]] inline bool is_full(const page_entry& slab) noexcept { return used_slots(slab) == slab.slots; }
 
 /// Whether freeing a slot needs no more than setting its bit: the slab is not active, was not full, and keeps two used

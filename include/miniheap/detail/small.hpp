@@ -42,7 +42,8 @@ class small_allocations {
     return active.take_slot(shapes[c].slot_bytes);
   }
 
-  /// Frees a slot of the word that slots are handed out from, which needs no look at the page map. False: it is elsewhere.
+  /// Frees a slot of the word that slots are handed out from, which needs no look at the page map. False: it is
+  /// elsewhere.
   [[gnu::always_inline]] bool deallocate_recent(void* p, std::uint32_t c) noexcept {
     const slab_shape& slots = shapes[c];
     active_slab& active = active_[c];
@@ -51,8 +52,10 @@ class small_allocations {
     const std::uint64_t position = slots.position(static_cast<std::uint32_t>(offset_bytes));
     const std::uint64_t bit = std::uint64_t{1} << slots.slot_of(position);
     if constexpr (Checked) {
-      if (!slots.is_start(position)) [[unlikely]] identity_.stop(faults::interior, p);
-      if (active.is_free(bit)) [[unlikely]] identity_.stop(faults::double_free, p, slots.slot_bytes);
+      if (!slots.is_start(position)) [[unlikely]]
+        identity_.stop(faults::interior, p);
+      if (active.is_free(bit)) [[unlikely]]
+        identity_.stop(faults::double_free, p, slots.slot_bytes);
     }
     active.give_slot(bit);
     if (!store_.fits_reserve()) retire_if_idle(miniheap_of(active.slab()));
@@ -70,8 +73,10 @@ class small_allocations {
     std::uint64_t& word = slab.free[slot / 64];
     const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
     if constexpr (Checked) {
-      if (!slots.is_start(position)) [[unlikely]] identity_.stop(faults::interior, p);
-      if ((word & bit) != 0 || p == parked_[c]) [[unlikely]] identity_.stop(faults::double_free, p, slots.slot_bytes);
+      if (!slots.is_start(position)) [[unlikely]]
+        identity_.stop(faults::interior, p);
+      if ((word & bit) != 0 || p == parked_[c]) [[unlikely]]
+        identity_.stop(faults::double_free, p, slots.slot_bytes);
     }
     if (is_free_quiet(slab.used, slots.slots)) {
       word |= bit;
@@ -105,7 +110,8 @@ class small_allocations {
       if (!active.has_claimed()) active.claim_word(*active.slab(), shape::memory_of(active.slab()));
       return true;
     }
-    if (!is_fuller(store_.all().first_with_slot(c)) && !is_fuller(store_.all().first_with_span(shapes[c].pages))) return false;
+    if (!is_fuller(store_.all().first_with_slot(c)) && !is_fuller(store_.all().first_with_span(shapes[c].pages)))
+      return false;
     return activate_another(c) && is_fuller(&miniheap_of(active.slab()));
   }
 
@@ -141,8 +147,10 @@ class small_allocations {
       if (parked_[c] == nullptr) continue;
       const page_entry& slab = *parked_slab(c);
       const std::uint32_t slot = parked_slot(c);
-      if (slab.kind != slab_of_class(c) || slab.back != 0) return {"a parked slot is of a slab of its size class", parked_[c]};
-      if ((slab.free[slot / 64] >> (slot % 64) & 1u) != 0) return {"a parked slot counts as used in its slab", parked_[c]};
+      if (slab.kind != slab_of_class(c) || slab.back != 0)
+        return {"a parked slot is of a slab of its size class", parked_[c]};
+      if ((slab.free[slot / 64] >> (slot % 64) & 1u) != 0)
+        return {"a parked slot counts as used in its slab", parked_[c]};
       if (!is_active(slab) && slab.used < 2) return {"a parked slot is not the last used one of its slab", parked_[c]};
     }
     if (pages != active_pages_) return {"the pages of active slabs are counted", this};
@@ -178,8 +186,8 @@ class small_allocations {
     return true;
   }
 
-  /// A slab that is not active, in no bin, and has a free slot: from the first miniheap in the order of selection that has
-  /// one or has room for one; at last from a new miniheap. nullptr: no memory.
+  /// A slab that is not active, in no bin, and has a free slot: from the first miniheap in the order of selection that
+  /// has one or has room for one; at last from a new miniheap. nullptr: no memory.
   page_entry* find_slab(std::uint32_t c) noexcept {
     descriptor* const with_slot = store_.all().first_with_slot(c);
     descriptor* const with_span = store_.all().first_with_span(shapes[c].pages);
@@ -239,8 +247,8 @@ class small_allocations {
     return parked_[c] != nullptr && parked_slab(c) == &slab;
   }
 
-  /// The parked slot of a size class becomes free. If its slab was full it enters its bin; if it becomes empty, the caller
-  /// sees to it.
+  /// The parked slot of a size class becomes free. If its slab was full it enters its bin; if it becomes empty, the
+  /// caller sees to it.
   void unpark(std::uint32_t c) noexcept {
     page_entry& slab = *parked_slab(c);
     const bool was_full = slab.used == slab.slots;
@@ -276,10 +284,11 @@ class small_allocations {
     span_given(m);
   }
 
-  /// An active slab may be idle, for speed. It does not keep a miniheap alive that could go: when nothing but idle active
-  /// slabs is left in one, they become free spans. The miniheap may be gone afterwards.
+  /// An active slab may be idle, for speed. It does not keep a miniheap alive that could go: when nothing but idle
+  /// active slabs is left in one, they become free spans. The miniheap may be gone afterwards.
   [[gnu::always_inline]] void retire_if_idle(descriptor& m) noexcept {
-    if (m.used_pages() <= active_pages_) [[unlikely]] retire_idle(m);
+    if (m.used_pages() <= active_pages_) [[unlikely]]
+      retire_idle(m);
   }
 
   [[gnu::noinline]] void retire_idle(descriptor& m) noexcept {
@@ -316,7 +325,7 @@ class small_allocations {
   const arena_identity& identity_;
   std::array<active_slab, size_classes> active_{};
   std::array<void*, size_classes> parked_{};  // nullptr: none
-  std::uint32_t active_pages_ = 0;  // of all active slabs
+  std::uint32_t active_pages_ = 0;            // of all active slabs
 };
 
 }  // namespace miniheap::detail

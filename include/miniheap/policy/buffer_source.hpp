@@ -15,8 +15,8 @@ namespace miniheap {
 /// O(free ranges) a call. Purging does nothing, as there is nobody to give pages back to.
 class buffer_source {
  public:
-  /// Uses the whole pages in `memory[0, bytes)`, which must outlive the arena. A buffer aligned to the size of a miniheap
-  /// loses nothing to alignment.
+  /// Uses the whole pages in `memory[0, bytes)`, which must outlive the arena. A buffer aligned to the size of a
+  /// miniheap loses nothing to alignment.
   buffer_source(std::byte* memory, std::size_t bytes) noexcept {
     const auto first = detail::align_up(reinterpret_cast<std::uintptr_t>(memory), detail::page_bytes);
     const auto end = detail::align_down(reinterpret_cast<std::uintptr_t>(memory) + bytes, detail::page_bytes);

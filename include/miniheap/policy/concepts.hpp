@@ -19,13 +19,16 @@ namespace miniheap {
 ///   was dropped. What the pages hold afterwards is unspecified.
 template <class Source>
 concept page_source = std::move_constructible<Source> && requires(Source source, void* p, std::size_t n) {
-  { source.map(n, n) } noexcept -> std::same_as<void*>;
-  { source.unmap(p, n) } noexcept -> std::same_as<bool>;
-  { source.purge(p, n) } noexcept -> std::same_as<bool>;
+  { source.map(n, n) }
+  noexcept->std::same_as<void*>;
+  { source.unmap(p, n) }
+  noexcept->std::same_as<bool>;
+  { source.purge(p, n) }
+  noexcept->std::same_as<bool>;
 };
 
-/// Whether what a page source maps is filled with zeros: it says so by `static constexpr bool maps_zeroed = true`. An arena
-/// then touches less memory.
+/// Whether what a page source maps is filled with zeros: it says so by `static constexpr bool maps_zeroed = true`. An
+/// arena then touches less memory.
 template <page_source Source>
 inline constexpr bool maps_zeroed = [] {
   if constexpr (requires { Source::maps_zeroed; }) {
@@ -40,7 +43,8 @@ inline constexpr bool maps_zeroed = [] {
 /// - `remap(p, old_bytes, new_bytes, alignment)`: where the range is now, or nullptr and nothing has changed.
 template <class Source>
 concept remapping_page_source = page_source<Source> && requires(Source source, void* p, std::size_t n) {
-  { source.remap(p, n, n, n) } noexcept -> std::same_as<void*>;
+  { source.remap(p, n, n, n) }
+  noexcept->std::same_as<void*>;
 };
 
 /// `lock()` and `unlock()`, as the standard's BasicLockable.
@@ -77,12 +81,12 @@ struct free_span {
 /// Spans are listed by length class: lengths up to 7 pages have a class each, longer ones four classes a doubling.
 template <class View>
 concept free_span_view = requires(const View view, std::uint32_t n, free_span span) {
-  { view.at_or_after(n) } -> std::same_as<free_span>;       // the lowest span that starts at page n or above
-  { view.in_class(n) } -> std::same_as<free_span>;          // the most recent span of length class n
-  { view.next_in_class(span) } -> std::same_as<free_span>;  // the one that was more recent before it
-  { view.class_of(n) } -> std::same_as<std::uint32_t>;      // the length class of n pages
-  { view.class_of_all_at_least(n) } -> std::same_as<std::uint32_t>;   // from this class on each span has n pages
-  { view.class_at_or_after(n) } -> std::same_as<std::uint32_t>;       // the next class that has a span; `classes` if none
+  { view.at_or_after(n) } -> std::same_as<free_span>;                // the lowest span that starts at page n or above
+  { view.in_class(n) } -> std::same_as<free_span>;                   // the most recent span of length class n
+  { view.next_in_class(span) } -> std::same_as<free_span>;           // the one that was more recent before it
+  { view.class_of(n) } -> std::same_as<std::uint32_t>;               // the length class of n pages
+  { view.class_of_all_at_least(n) } -> std::same_as<std::uint32_t>;  // from this class on each span has n pages
+  { view.class_at_or_after(n) } -> std::same_as<std::uint32_t>;  // the next class that has a span; `classes` if none
   { View::classes } -> std::convertible_to<std::uint32_t>;
 };
 
@@ -109,14 +113,15 @@ static_assert(free_span_view<free_span_view_archetype>);
 template <class Policy>
 concept fit_policy = requires(const detail::free_span_view_archetype view, std::uint32_t n, typename Policy::state s) {
   requires std::default_initializable<typename Policy::state>;
-  { Policy::choose(view, n, s) } noexcept -> std::same_as<free_span>;
+  { Policy::choose(view, n, s) }
+  noexcept->std::same_as<free_span>;
 };
 
 /// What a selection policy may know of a miniheap.
 struct occupancy {
-  unsigned level = 0;           ///< 0: empty; 1 to `occupancy_levels`: how many pages are used, quantised
-  std::uintptr_t address = 0;   ///< where it is
-  std::uint64_t sequence = 0;   ///< miniheaps are numbered in the order in which they were mapped
+  unsigned level = 0;          ///< 0: empty; 1 to `occupancy_levels`: how many pages are used, quantised
+  std::uintptr_t address = 0;  ///< where it is
+  std::uint64_t sequence = 0;  ///< miniheaps are numbered in the order in which they were mapped
 
   constexpr bool operator==(const occupancy&) const = default;
 };
@@ -124,7 +129,8 @@ struct occupancy {
 /// Chooses the miniheap: one strict weak order. `before(a, b)`: an allocation that fits into both goes to `a`.
 template <class Policy>
 concept selection_policy = requires(const occupancy& a, const occupancy& b) {
-  { Policy::before(a, b) } noexcept -> std::same_as<bool>;
+  { Policy::before(a, b) }
+  noexcept->std::same_as<bool>;
 };
 
 }  // namespace miniheap

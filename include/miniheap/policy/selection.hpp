@@ -7,7 +7,8 @@
 
 namespace miniheap {
 
-/// The fullest miniheap, so that sparse ones starve, become empty and go back (J. R. Moser's "radical imbalance", 2005).
+/// The fullest miniheap, so that sparse ones starve, become empty and go back (J. R. Moser's "radical imbalance",
+/// 2005).
 struct fullest_first {
   static constexpr bool before(const occupancy& a, const occupancy& b) noexcept {
     return a.level != b.level ? a.level > b.level : a.address < b.address;

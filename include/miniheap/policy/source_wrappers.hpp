@@ -65,9 +65,8 @@ class counting_source : public detail::source_wrapper<Source> {
     return true;
   }
 
-  void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept
-    requires remapping_page_source<Source>
-  {
+  void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes,
+              std::size_t alignment) noexcept requires remapping_page_source<Source> {
     ++counts_.remap_calls;
     void* const q = this->inner_.remap(p, old_bytes, new_bytes, alignment);
     if (q != nullptr) {
@@ -110,9 +109,8 @@ class limited_source : public detail::source_wrapper<Source> {
 
   bool purge(void* p, std::size_t bytes) noexcept { return this->inner_.purge(p, bytes); }
 
-  void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept
-    requires remapping_page_source<Source>
-  {
+  void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes,
+              std::size_t alignment) noexcept requires remapping_page_source<Source> {
     if (new_bytes > old_bytes && new_bytes - old_bytes > free_bytes_) return nullptr;
     void* const q = this->inner_.remap(p, old_bytes, new_bytes, alignment);
     if (q != nullptr) free_bytes_ = free_bytes_ + old_bytes - new_bytes;
@@ -154,9 +152,8 @@ class failing_source : public detail::source_wrapper<Source> {
 
   bool purge(void* p, std::size_t bytes) noexcept { return !fails() && this->inner_.purge(p, bytes); }
 
-  void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept
-    requires remapping_page_source<Source>
-  {
+  void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes,
+              std::size_t alignment) noexcept requires remapping_page_source<Source> {
     return fails() ? nullptr : this->inner_.remap(p, old_bytes, new_bytes, alignment);
   }
 

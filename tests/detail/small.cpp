@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+// States of slabs that random operations reach too rarely.
+#include <miniheap/detail/small.hpp>
+
+#include "catch.hpp"
+
+#include <miniheap/arena.hpp>
+
+using namespace miniheap;
+
+namespace {
+
+constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_bytes = 1 * MiB};
+using tiny_arena = miniheap_arena<counting_source<>, no_lock, first_fit, fullest_first, tiny>;
+
+/// A miniheap of 15 pages without a free one: a full slab of four slots, and two medium allocations.
+struct full_miniheap {
+  explicit full_miniheap(tiny_arena& a) : arena{a} {
+    for (void*& slot : slots) slot = arena.allocate(1024);
+    medium[0] = arena.allocate(8 * 4096);
+    medium[1] = arena.allocate(6 * 4096);
+  }
+  void free_medium() {
+    for (void* const p : medium) arena.deallocate(p);
+  }
+
+  tiny_arena& arena;
+  void* slots[4];
+  void* medium[2];
+};
+
+void require_valid(const tiny_arena& arena) {
+  const check_result result = arena.check();
+  INFO((result ? "" : result.broken));
+  REQUIRE(result);
+}
+
+}  // namespace
+
+TEST_CASE("small: a slab whose last used slot is parked does not outlive its time as the active one", "[small]") {
+  tiny_arena arena;
+  full_miniheap other{arena};
+  full_miniheap emptied{arena};
+  void* const filling = arena.allocate(8 * 4096);  // of a third miniheap
+  void* sparse[4];
+  for (void*& p : sparse) p = arena.allocate(1024);
+  arena.deallocate(emptied.slots[0]);  // is parked
+  arena.deallocate(emptied.slots[1]);  // puts its slab into the bin
+  arena.deallocate(filling);
+  void* const floated = arena.reallocate(sparse[0], 1024);  // makes the slab the active one
+  REQUIRE(floated == emptied.slots[1]);
+  for (void* const p : {floated, emptied.slots[2], emptied.slots[3]}) arena.deallocate(p, 1024);
+  emptied.free_medium();
+  require_valid(arena);
+
+  arena.deallocate(other.slots[0]);
+  void* const again = arena.reallocate(sparse[1], 1024);  // replaces it, though it is not exhausted
+  REQUIRE(again == other.slots[0]);
+  require_valid(arena);
+
+  for (void* const p : {again, other.slots[1], other.slots[2], other.slots[3], sparse[2], sparse[3]})
+    arena.deallocate(p);
+  other.free_medium();
+  require_valid(arena);
+  CHECK(arena.stats().allocations == 0);
+  arena.trim();
+  CHECK(arena.stats().miniheaps == 0);
+}
+
+TEST_CASE("small: a slot that is freed in a full slab is the next to be had", "[small]") {
+  tiny_arena arena;
+  full_miniheap full{arena};
+  arena.deallocate(full.slots[2]);
+  CHECK(arena.stats().allocations == 5);
+  CHECK(arena.usable_size(full.slots[1]) == 1024);
+  require_valid(arena);
+  CHECK(arena.allocate(1024) == full.slots[2]);
+  for (void* const p : full.slots) arena.deallocate(p);
+  full.free_medium();
+  require_valid(arena);
+  CHECK(arena.trim() > 0);
+  CHECK(arena.stats().miniheaps == 0);
+}

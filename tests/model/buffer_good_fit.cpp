@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "catch.hpp"
+#include "model/combinations.hpp"
+
+using namespace miniheap;
+
+TEMPLATE_TEST_CASE("model: good_fit over buffer_source", "[model]", fullest_first, lowest_address_first, emptiest_first,
+                   newest_first) {
+  model::run<buffer_source, good_fit, TestType>();
+}

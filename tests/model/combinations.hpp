@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+// The arenas that the model test drives: every combination of shipped policies, each with one of several
+// configurations.
+#pragma once
+
+#include "model/driver.hpp"
+
+#include <miniheap/policy/fit.hpp>
+
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <type_traits>
+
+namespace model {
+
+using miniheap::KiB;
+using miniheap::MiB;
+
+/// Tiny miniheaps, where every state is reached soon; thresholds, reserves and checks of all sorts.
+inline constexpr miniheap::arena_config configurations[] = {
+    {.miniheap_bytes = 64 * KiB, .reserve_bytes = 0},
+    {.miniheap_bytes = 64 * KiB,
+     .large_threshold_bytes = 8 * KiB,
+     .reserve_bytes = 128 * KiB,
+     .float_limit_bytes = 8 * KiB,
+     .float_gain_levels = 1},
+    {.miniheap_bytes = 64 * KiB, .reserve_bytes = 64 * KiB, .checks = miniheap::check_level::none},
+    {.miniheap_bytes = 256 * KiB, .reserve_bytes = 256 * KiB, .float_limit_bytes = 0},
+    {.miniheap_bytes = 256 * KiB,
+     .large_threshold_bytes = 20 * KiB,
+     .reserve_bytes = 0,
+     .checks = miniheap::check_level::none},
+    {.miniheap_bytes = 1 * MiB, .large_threshold_bytes = 128 * KiB, .reserve_bytes = 2 * MiB},
+};
+
+template <class Policy, class... Policies>
+constexpr std::size_t index_of() noexcept {
+  constexpr bool is_same[] = {std::is_same_v<Policy, Policies>...};
+  std::size_t index = 0;
+  while (!is_same[index]) ++index;
+  return index;
+}
+
+/// Each policy meets each configuration in some combination.
+template <class Source, class Fit, class Selection>
+constexpr miniheap::arena_config configuration_of() noexcept {
+  using namespace miniheap;
+  constexpr std::size_t fit = index_of<Fit, first_fit, best_fit, good_fit, next_fit>();
+  constexpr std::size_t selection =
+      index_of<Selection, fullest_first, lowest_address_first, emptiest_first, newest_first>();
+  constexpr std::size_t source = index_of<Source, mmap_source, buffer_source>();
+  return configurations[(fit + 2 * selection + 3 * source + selection / 3) % std::size(configurations)];
+}
+
+/// Memory that a `buffer_source` hands out, aligned as no arena needs it.
+inline std::byte* buffer_of(std::size_t bytes) {
+  static const std::unique_ptr<std::byte[]> memory{new std::byte[32 * MiB]};
+  return bytes <= 32 * MiB ? memory.get() : nullptr;
+}
+
+/// Drives one arena for each seed. Without an operating system it has `buffer_bytes` bytes.
+template <class Source, class Lock, class Fit, class Selection>
+void run_arena(std::size_t buffer_bytes) {
+  using counting = miniheap::counting_source<Source>;
+  using arena = miniheap::miniheap_arena<counting, Lock, Fit, Selection, configuration_of<Source, Fit, Selection>()>;
+  constexpr bool is_buffer = std::is_same_v<Source, miniheap::buffer_source>;
+  run_seeds(is_buffer ? buffer_shares : system_shares, [&]() -> std::unique_ptr<tested_arena> {
+    if constexpr (is_buffer) {
+      return std::make_unique<tested<arena>>(counting{Source{buffer_of(buffer_bytes), buffer_bytes}}, buffer_bytes);
+    } else {
+      return std::make_unique<tested<arena>>(counting{}, SIZE_MAX);
+    }
+  });
+}
+
+/// Runs the model test over arenas of these policies: without a lock, and with a mutex and little memory.
+template <class Source, class Fit, class Selection>
+void run() {
+  using namespace miniheap;
+  using lock = std::conditional_t<std::is_same_v<Fit, next_fit>, coarse_lock<std::mutex>, coarse_lock<>>;
+  run_arena<Source, no_lock, Fit, Selection>(32 * MiB);
+  run_arena<Source, lock, Fit, Selection>(configuration_of<Source, Fit, Selection>().miniheap_bytes * 24);
+}
+
+}  // namespace model

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <miniheap/policy/page_source.hpp>
+
+#include "catch.hpp"
+
+#include <miniheap/config.hpp>
+
+#include <cstring>
+#include <vector>
+
+using namespace miniheap;
+
+namespace {
+
+bool is_aligned(const void* p, std::size_t alignment) { return reinterpret_cast<std::uintptr_t>(p) % alignment == 0; }
+
+bool is_filled(const void* p, std::size_t bytes, unsigned char with) {
+  const auto* const c = static_cast<const unsigned char*>(p);
+  for (std::size_t i = 0; i < bytes; ++i) {
+    if (c[i] != with) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("mmap_source: maps zeros at any alignment", "[page_source]") {
+  mmap_source source;
+  for (std::size_t alignment = 4096; alignment <= 64 * MiB; alignment *= 4) {
+    std::vector<void*> mapped;
+    for (int n = 0; n < 4; ++n) {
+      void* const p = source.map(68 * KiB, alignment);
+      REQUIRE(p != nullptr);
+      CHECK(is_aligned(p, alignment));
+      CHECK(is_filled(p, 68 * KiB, 0));
+      std::memset(p, 0xff, 68 * KiB);
+      mapped.push_back(p);
+    }
+    for (void* const p : mapped) CHECK(source.unmap(p, 68 * KiB));
+  }
+}
+
+TEST_CASE("mmap_source: refuses what cannot be", "[page_source]") {
+  mmap_source source;
+  CHECK(source.map(std::size_t{1} << 62, 4096) == nullptr);
+  CHECK(source.map(SIZE_MAX / 4096 * 4096, 1 * MiB) == nullptr);
+  CHECK(source.map(4096, std::size_t{1} << 63) == nullptr);
+}
+
+TEST_CASE("mmap_source: purged pages are zeros again", "[page_source]") {
+  mmap_source source;
+  void* const p = source.map(64 * KiB, 4096);
+  REQUIRE(p != nullptr);
+  std::memset(p, 1, 64 * KiB);
+  CHECK(source.purge(static_cast<std::byte*>(p) + 16 * KiB, 32 * KiB));
+  CHECK(is_filled(p, 16 * KiB, 1));
+  CHECK(is_filled(static_cast<std::byte*>(p) + 16 * KiB, 32 * KiB, 0));
+  CHECK(is_filled(static_cast<std::byte*>(p) + 48 * KiB, 16 * KiB, 1));
+  CHECK(source.unmap(p, 64 * KiB));
+}
+
+TEST_CASE("mmap_source: remapping keeps the contents and the alignment", "[page_source]") {
+  mmap_source source;
+  const std::size_t alignment = 256 * KiB;
+  for (const std::size_t new_bytes : {4 * KiB, 128 * KiB, 512 * KiB, 5 * MiB}) {
+    // The second stands in the way of the first, or the first of the second.
+    void* const p = source.map(256 * KiB, alignment);
+    void* const obstacle = source.map(256 * KiB, alignment);
+    REQUIRE(p != nullptr);
+    REQUIRE(obstacle != nullptr);
+    std::memset(p, 7, 256 * KiB);
+    std::memset(obstacle, 9, 256 * KiB);
+    void* const q = source.remap(p, 256 * KiB, new_bytes, alignment);
+    void* const r = source.remap(obstacle, 256 * KiB, new_bytes, alignment);
+    REQUIRE(q != nullptr);
+    REQUIRE(r != nullptr);
+    CHECK(is_aligned(q, alignment));
+    CHECK(is_aligned(r, alignment));
+    const std::size_t kept_bytes = new_bytes < 256 * KiB ? new_bytes : 256 * KiB;
+    CHECK(is_filled(q, kept_bytes, 7));
+    CHECK(is_filled(r, kept_bytes, 9));
+    CHECK(is_filled(static_cast<std::byte*>(q) + kept_bytes, new_bytes - kept_bytes, 0));
+    CHECK(source.unmap(q, new_bytes));
+    CHECK(source.unmap(r, new_bytes));
+  }
+}
+
+TEST_CASE("mmap_source: a failed remap changes nothing", "[page_source]") {
+  mmap_source source;
+  void* const p = source.map(64 * KiB, 64 * KiB);
+  REQUIRE(p != nullptr);
+  std::memset(p, 3, 64 * KiB);
+  CHECK(source.remap(p, 64 * KiB, std::size_t{1} << 50, 64 * KiB) == nullptr);
+  CHECK(is_filled(p, 64 * KiB, 3));
+  CHECK(source.unmap(p, 64 * KiB));
+}
