@@ -91,7 +91,7 @@ TEST_CASE("a visitor allocates and frees without a lock", "[misuse]") {
   arena.walk([&](const miniheap::miniheap_info&) { q = arena.try_allocate(small_bytes); });
   CHECK(q != nullptr);
   CHECK(arena.check());
-  arena.walk([&](const miniheap::miniheap_info&) { arena.deallocate(q); });
+  arena.walk([&](const miniheap::miniheap_info&) { arena.deallocate(q, small_bytes); });
   CHECK(arena.check());
   CHECK(arena.stats().allocations == 1);
   arena.deallocate(p);
