@@ -23,6 +23,30 @@ TEMPLATE_TEST_CASE("double free at once", "[misuse]", tiny_arena, locked_arena, 
   }
 }
 
+// A slot freed in a full slab is parked. When another allocation floats into its slab, that becomes the active one,
+// whose slots are given back without a look at the page map.
+TEST_CASE("double free of a parked slot of the active slab", "[misuse]") {
+  using arena_type =
+      miniheap::miniheap_arena<miniheap::mmap_source, miniheap::no_lock, miniheap::first_fit, miniheap::fullest_first,
+                               miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0}>;
+  constexpr std::size_t bytes = 1024;  // 4 slots make a slab
+  require_fault(in_child([&](culprit& named) {
+                  arena_type arena{"parked"};
+                  void* full[4];
+                  for (void*& p : full) p = arena.allocate(bytes);
+                  static_cast<void>(arena.allocate(8 * 4096));  // with this one, no page of the miniheap is free
+                  static_cast<void>(arena.allocate(6 * 4096));
+                  void* const sparse = arena.allocate(bytes);
+                  static_cast<void>(arena.allocate(bytes));  // keeps the other miniheap from becoming empty
+                  arena.deallocate(full[0]);
+                  arena.deallocate(full[1]);
+                  if (arena.reallocate(sparse, bytes) != full[1]) return;
+                  named = {&arena, full[0]};
+                  arena.deallocate(full[0], bytes);
+                }),
+                "parked", faults::double_free);
+}
+
 TEMPLATE_TEST_CASE("double free in each state of a slab", "[misuse]", tiny_arena, default_arena) {
   // 85 slots of 48 bytes make a slab: two are full, the third one is allocated from. Frees before the double one take a
   // slab through its states: full, full but for a slot that waits to be taken again, partly used.

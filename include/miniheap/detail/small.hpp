@@ -54,7 +54,7 @@ class small_allocations {
     if constexpr (Checked) {
       if (!slots.is_start(position)) [[unlikely]]
         identity_.stop(faults::interior, p);
-      if (active.is_free(bit)) [[unlikely]]
+      if (active.is_free(bit) || p == parked_[c]) [[unlikely]]
         identity_.stop(faults::double_free, p, slots.slot_bytes);
     }
     active.give_slot(bit);
