@@ -25,7 +25,7 @@ using all_hook = boost::intrusive::list_base_hook<boost::intrusive::tag<all_tag>
 constexpr unsigned next_level(unsigned level, std::uint32_t used, std::uint32_t total) noexcept {
   if (used == 0) return 0;
   const std::uint32_t exact = (used * occupancy_levels + total - 1) / total;  // 1 to occupancy_levels
-  if (level == 0 || used == total) return exact;
+  if (level == 0) return exact;
   const std::uint32_t slack = total / (2 * occupancy_levels);
   const std::uint32_t low = (level - 1) * total / occupancy_levels;
   const std::uint32_t high = level * total / occupancy_levels;
