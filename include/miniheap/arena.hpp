@@ -72,6 +72,13 @@ class miniheap_arena {
     return core_.allocate(bytes, alignment);
   }
 
+  /// As `try_allocate`, and the first `bytes` bytes are zero. Memory that comes fresh from the system is not written.
+  [[nodiscard]] void* try_allocate_zeroed(std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
+    void* const p = try_allocate(bytes, alignment);
+    if (p != nullptr && !core::is_mapped_zeroed(bytes, alignment)) std::memset(p, 0, bytes);
+    return p;
+  }
+
   /// As `allocate`, and tells how many bytes may be used: all of the slot, or of the last page.
   [[nodiscard]] sized_pointer allocate_at_least(std::size_t bytes, std::size_t alignment = default_alignment) {
     void* const p = allocate(bytes, alignment);
@@ -129,6 +136,12 @@ class miniheap_arena {
     return core_.usable_size(p);
   }
 
+  /// What the arena has from its page source, bytes. O(1).
+  [[nodiscard]] std::size_t mapped_bytes() const noexcept {
+    const entry_guard guard = enter();
+    return core_.supply().mapped_bytes();
+  }
+
   /// Where the memory is, in bytes. O(spans).
   [[nodiscard]] arena_stats stats() const noexcept {
     const entry_guard guard = enter();
@@ -166,13 +179,76 @@ class miniheap_arena {
   }
 
   /// Calls `sink` with pieces of text: the statistics and a picture of each miniheap, or both as JSON. Allocates
-  /// nothing; `sink` must not call the arena.
-  template <std::invocable<std::string_view> Sink>
-  void dump(Sink&& sink, dump_format format = dump_format::text) const {
+  /// nothing; `sink` must not call the arena. A layer that knows better lets `adjust` correct the `arena_stats&`.
+  template <std::invocable<std::string_view> Sink, std::invocable<arena_stats&> Adjust = detail::leave_as_it_is>
+  void dump(Sink&& sink, dump_format format = dump_format::text, Adjust&& adjust = {}) const {
     const entry_guard guard = enter();
     const auto callback = core_.supply().enter_callback();
-    detail::dump(core_, sink, format);
+    detail::dump(core_, sink, format, adjust);
   }
+
+  /// As `dump`, but false, and nothing is written, where the arena is busy: for signal handlers.
+  template <std::invocable<std::string_view> Sink, std::invocable<arena_stats&> Adjust = detail::leave_as_it_is>
+  bool try_dump(Sink&& sink, dump_format format = dump_format::text, Adjust&& adjust = {}) const {
+    if (!lock_.try_lock()) return false;
+    {
+      const auto callback = core_.supply().enter_callback();
+      detail::dump(core_, sink, format, adjust);
+    }
+    lock_.unlock();
+    return true;
+  }
+
+  /// Nobody else is in the arena between `lock` and `unlock`: for a fork, which copies an arena as it is. The calling
+  /// thread does not use the arena meanwhile; after the fork parent and child both unlock it.
+  void lock() const noexcept { lock_.lock(); }
+  void unlock() const noexcept { lock_.unlock(); }
+
+  /// \name For a layer that keeps allocations in stock (<miniheap/thread_cache.hpp>), by **stock class**: the size
+  /// class of a small allocation, or the length of a medium one; `detail::stock_classes` stands for none.
+  ///@{
+  /// The stock class that serves a request. `alignment` is a power of two. O(1).
+  [[nodiscard, gnu::always_inline]] static constexpr std::uint32_t stock_class(std::size_t bytes,
+                                                                               std::size_t alignment) noexcept {
+    return core::stock_class(bytes, alignment);
+  }
+
+  /// The stock class of the live allocation at `p`; none also where a search would have to tell, and for what is no
+  /// allocation. Takes no lock. O(1).
+  [[nodiscard, gnu::always_inline]] std::uint32_t stock_class_of(const void* p) const noexcept {
+    return core_.stock_class_of(p);
+  }
+
+  /// Whether that is `stock_class`; for one that the compiler knows, a little faster.
+  [[nodiscard, gnu::always_inline]] bool has_stock_class(const void* p, std::uint32_t stock_class) const noexcept {
+    return core_.has_stock_class(p, stock_class);
+  }
+
+  /// Up to `want` allocations of a stock class into `batch`; at least one, or 0 where there is no memory. O(want)
+  /// mostly.
+  [[nodiscard]] std::uint32_t allocate_batch(std::uint32_t stock_class, void** batch, std::uint32_t want) noexcept {
+    const entry_guard guard = enter();
+    return core_.allocate_batch(stock_class, batch, want);
+  }
+
+  /// Takes allocations of a stock class back. O(count) mostly.
+  void deallocate_batch(std::uint32_t stock_class, void* const* batch, std::uint32_t count) noexcept {
+    const entry_guard guard = enter();
+    core_.deallocate_batch(stock_class, batch, count);
+  }
+
+  /// Memory for the layer's own records, accounted as metadata; nullptr: there is none.
+  [[nodiscard]] void* map_metadata(std::size_t bytes) noexcept {
+    const entry_guard guard = enter();
+    return core_.map_metadata(bytes);
+  }
+
+  /// False: the page source will not take it, and it stays mapped.
+  bool unmap_metadata(void* p, std::size_t bytes) noexcept {
+    const entry_guard guard = enter();
+    return core_.unmap_metadata(p, bytes);
+  }
+  ///@}
 
   /// The page source. Its calls are made under the arena's lock; look at it while nobody else uses the arena.
   [[nodiscard]] PageSource& source() noexcept { return core_.supply().source(); }

@@ -35,6 +35,10 @@ struct arena_config {
   std::size_t float_limit_bytes = 1 * KiB;
   /// ... where the other miniheap is fuller by at least this many of `occupancy_levels`; at least 1.
   unsigned float_gain_levels = 2;
+  /// A new miniheap asks for huge pages once the arena has this many bytes in use; 0 switches that off.
+  std::size_t huge_pages_from_bytes = 16 * MiB;
+  /// What a `thread_cached` keeps for one thread, at most.
+  std::size_t thread_cache_bytes = 1 * MiB;
   /// What is verified on each call.
   check_level checks = check_level::basic;
   /// The destructor writes a line to stderr when allocations are alive.

@@ -19,6 +19,11 @@ enum class dump_format { text, json };
 
 namespace miniheap::detail {
 
+/// Does nothing to the statistics.
+struct leave_as_it_is {
+  void operator()(arena_stats&) const noexcept {}
+};
+
 template <class Visitor, class Info>
 void visit(Visitor& visitor, const Info& info) {
   if constexpr (std::is_invocable_v<Visitor&, const Info&>) visitor(info);
@@ -174,6 +179,7 @@ void for_each_statistic(const arena_stats& s, Put put) {
   put("slab_waste_bytes", s.slab_waste_bytes);
   put("free_page_bytes", s.free_page_bytes);
   put("head_bytes", s.head_bytes);
+  put("cache_bytes", s.cache_bytes);
   put("metadata_bytes", s.metadata_bytes);
 }
 
@@ -189,12 +195,12 @@ void for_each_picture(const Core& core, Put put) {
 }
 
 template <class Core, class Sink>
-void dump_text(const Core& core, Sink& sink) {
+void dump_text(const Core& core, Sink& sink, const arena_stats& stats) {
   using shape = typename Core::shape;
   const auto emit = [&](text_line& line) { sink((line << "\n").view()); };
   text_line title;
   emit(title << "arena '" << std::string_view{core.identity().name}.substr(0, 100) << "'");
-  for_each_statistic(stats_of(core), [&](std::string_view name, std::size_t n) {
+  for_each_statistic(stats, [&](std::string_view name, std::size_t n) {
     text_line line;
     emit((line << "  ").left(name, 20).right(n, 16));
   });
@@ -223,14 +229,14 @@ inline void put_json_text(text_line& line, std::string_view text) noexcept {
 }
 
 template <class Core, class Sink>
-void dump_json(const Core& core, Sink& sink) {
+void dump_json(const Core& core, Sink& sink, const arena_stats& stats) {
   const char* separator = "";
   const auto emit = [&](const text_line& line) { sink(line.view()); };
   text_line title;
   title << "{\"arena\":";
   put_json_text(title, std::string_view{core.identity().name}.substr(0, 100));
   emit(title << ",\"stats\":{");
-  for_each_statistic(stats_of(core), [&](std::string_view name, std::size_t n) {
+  for_each_statistic(stats, [&](std::string_view name, std::size_t n) {
     text_line line;
     emit(line << separator << "\"" << name << "\":" << n);
     separator = ",";
@@ -256,13 +262,15 @@ void dump_json(const Core& core, Sink& sink) {
   sink(std::string_view{"]}\n"});
 }
 
-/// See `miniheap_arena::dump`.
-template <class Core, class Sink>
-void dump(const Core& core, Sink& sink, dump_format format) {
+/// See `miniheap_arena::dump`. `adjust` may change the statistics.
+template <class Core, class Sink, class Adjust>
+void dump(const Core& core, Sink& sink, dump_format format, Adjust& adjust) {
+  arena_stats stats = stats_of(core);
+  adjust(stats);
   if (format == dump_format::json) {
-    dump_json(core, sink);
+    dump_json(core, sink, stats);
   } else {
-    dump_text(core, sink);
+    dump_text(core, sink, stats);
   }
 }
 

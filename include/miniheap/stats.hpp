@@ -21,7 +21,8 @@ struct arena_stats {
   std::size_t slab_waste_bytes = 0;   ///< tails of slabs that hold no slot
   std::size_t free_page_bytes = 0;    ///< free spans
   std::size_t head_bytes = 0;         ///< page maps
-  std::size_t metadata_bytes = 0;     ///< descriptors and the index of miniheaps
+  std::size_t cache_bytes = 0;        ///< free slots that threads keep in stock (`thread_cached`)
+  std::size_t metadata_bytes = 0;     ///< descriptors, the index of miniheaps, thread caches
 };
 
 /// One miniheap, as a walk visits it.

@@ -30,6 +30,9 @@ void same_as_vector() {
     const std::uint32_t from = random.below(Bits + 2);
     const auto begin = expected.begin() + std::min(from, Bits);
     REQUIRE(bits.find_from(from) == std::find(begin, expected.end(), true) - expected.begin());
+    const std::uint32_t row = 1 + random.below(64u);
+    const auto found = std::search_n(expected.begin(), expected.end(), static_cast<std::ptrdiff_t>(row), true);
+    REQUIRE(bits.find_row(row) == found - expected.begin());
     if (from < Bits) REQUIRE(bits.find_clear_from(from) == std::find(begin, expected.end(), false) - expected.begin());
   }
   for (std::uint32_t bit = 0; bit < Bits; ++bit) REQUIRE(bits.test(bit) == expected[bit]);

@@ -108,7 +108,11 @@ void random_takes_and_adds(int steps, std::uint64_t seed) {
     }
     m.verify();
     const std::uint32_t page = random.below(geometry<MiniheapBytes>::pages + 2);
-    REQUIRE(m.spans.at_or_after(page) == expected_at_or_after(m.expected(), page));
+    const std::vector<free_span> expected = m.expected();
+    REQUIRE(m.spans.at_or_after(page) == expected_at_or_after(expected, page));
+    const std::uint32_t least = 1 + random.below(random.one_in(2) ? 8u : 200u);
+    const auto lowest = std::find_if(expected.begin(), expected.end(), [&](free_span s) { return s.pages >= least; });
+    REQUIRE(m.spans.lowest_of(least) == (lowest == expected.end() ? free_span{} : *lowest));
   }
 }
 

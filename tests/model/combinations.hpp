@@ -6,6 +6,7 @@
 #include "model/driver.hpp"
 
 #include <miniheap/policy/fit.hpp>
+#include <miniheap/thread_cache.hpp>
 
 #include <cstdint>
 #include <iterator>
@@ -60,28 +61,36 @@ inline std::byte* buffer_of(std::size_t bytes) {
   return bytes <= 32 * MiB ? memory.get() : nullptr;
 }
 
-/// Drives one arena for each seed. Without an operating system it has `buffer_bytes` bytes.
 template <class Source, class Lock, class Fit, class Selection>
+using arena_of = miniheap::miniheap_arena<miniheap::counting_source<Source>, Lock, Fit, Selection,
+                                          configuration_of<Source, Fit, Selection>()>;
+
+/// Drives one arena over a counted `Source` for each seed. Without an operating system it has `buffer_bytes` bytes.
+template <class Source, class Arena>
 void run_arena(std::size_t buffer_bytes) {
   using counting = miniheap::counting_source<Source>;
-  using arena = miniheap::miniheap_arena<counting, Lock, Fit, Selection, configuration_of<Source, Fit, Selection>()>;
   constexpr bool is_buffer = std::is_same_v<Source, miniheap::buffer_source>;
   run_seeds(is_buffer ? buffer_shares : system_shares, [&]() -> std::unique_ptr<tested_arena> {
     if constexpr (is_buffer) {
-      return std::make_unique<tested<arena>>(counting{Source{buffer_of(buffer_bytes), buffer_bytes}}, buffer_bytes);
+      return std::make_unique<tested<Arena>>(counting{Source{buffer_of(buffer_bytes), buffer_bytes}}, buffer_bytes);
     } else {
-      return std::make_unique<tested<arena>>(counting{}, SIZE_MAX);
+      return std::make_unique<tested<Arena>>(counting{}, SIZE_MAX);
     }
   });
 }
 
-/// Runs the model test over arenas of these policies: without a lock, and with a mutex and little memory.
+/// Runs the model test over arenas of these policies: without a lock, and with a mutex and little memory; one fit also
+/// with a thread cache in front.
 template <class Source, class Fit, class Selection>
 void run() {
   using namespace miniheap;
   using lock = std::conditional_t<std::is_same_v<Fit, next_fit>, coarse_lock<std::mutex>, coarse_lock<>>;
-  run_arena<Source, no_lock, Fit, Selection>(32 * MiB);
-  run_arena<Source, lock, Fit, Selection>(configuration_of<Source, Fit, Selection>().miniheap_bytes * 24);
+  constexpr std::size_t few_bytes = configuration_of<Source, Fit, Selection>().miniheap_bytes * 24;
+  run_arena<Source, arena_of<Source, no_lock, Fit, Selection>>(32 * MiB);
+  run_arena<Source, arena_of<Source, lock, Fit, Selection>>(few_bytes);
+  if constexpr (std::is_same_v<Fit, first_fit>) {
+    run_arena<Source, thread_cached<arena_of<Source, no_lock, Fit, Selection>>>(few_bytes);
+  }
 }
 
 }  // namespace model

@@ -34,6 +34,10 @@ class random_view {
     const auto it = std::find_if(by_address.begin(), by_address.end(), [&](free_span s) { return s.first >= page; });
     return it == by_address.end() ? free_span{} : *it;
   }
+  [[nodiscard]] free_span lowest_of(std::uint32_t n) const noexcept {
+    const auto it = std::find_if(by_address.begin(), by_address.end(), [&](free_span s) { return s.pages >= n; });
+    return it == by_address.end() ? free_span{} : *it;
+  }
   [[nodiscard]] free_span in_class(std::uint32_t k) const noexcept { return from(0, k); }
   [[nodiscard]] free_span next_in_class(free_span span) const noexcept {
     const auto it = std::find(by_age.begin(), by_age.end(), span);

@@ -31,6 +31,13 @@ class active_slab {
     return base_ + slot * slot_bytes;
   }
 
+  /// Hands out up to `want` claimed slots; how many.
+  std::uint32_t take_slots(std::size_t slot_bytes, void** slots, std::uint32_t want) noexcept {
+    std::uint32_t taken = 0;
+    for (; taken < want && claimed_ != 0; ++taken) slots[taken] = take_slot(slot_bytes);
+    return taken;
+  }
+
   /// How far behind the first slot of the claimed word `p` points, bytes; `reaches` tells whether it points into the
   /// word.
   [[nodiscard]] std::size_t offset_of(const void* p) const noexcept { return address_of(p) - address_of(base_); }

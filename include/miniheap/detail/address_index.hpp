@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
 /// Answers "is there a miniheap of this arena at this address" without reading memory at the address: a hash table of
-/// addresses with open addressing, at most half full, and in front of it the ones that were asked for last.
+/// addresses with open addressing, at most half full, and in front of it the ones that were asked for last. Those may be
+/// asked for without a lock: an answer concerns a pointer that the asking thread holds, whose miniheap neither comes nor
+/// goes meanwhile.
 #pragma once
 
 #include <miniheap/detail/units.hpp>
@@ -20,7 +22,7 @@ class address_index {
 
   /// Whether it is among those that were asked for lately: one load.
   [[nodiscard, gnu::always_inline]] bool contains_recently(std::uintptr_t base) const noexcept {
-    return recent_[recent_place_of(base)] == base;
+    return __atomic_load_n(&recent_[recent_place_of(base)], __ATOMIC_RELAXED) == base;
   }
 
   /// Makes room for one more address. False: no memory, nothing has changed. Amortised O(1).
@@ -51,6 +53,7 @@ class address_index {
     while (table_[i] != 0) i = next(i);
     table_[i] = base;
     ++size_;
+    set_recent(base, base);
   }
 
   /// The address is in the table. What follows it moves up, so that no gap cuts it off. O(1).
@@ -66,7 +69,7 @@ class address_index {
     }
     table_[gap] = 0;
     --size_;
-    recent_[recent_place_of(base)] = nobody;
+    set_recent(base, nobody);
   }
 
   /// Forgets everything and gives the table back.
@@ -86,7 +89,7 @@ class address_index {
 
  private:
   static constexpr std::size_t first_places = 16;
-  static constexpr std::size_t recent_places = 64;
+  static constexpr std::size_t recent_places = 256;
   static constexpr std::uintptr_t nobody = 1;  // no miniheap is there
 
   static constexpr std::size_t recent_place_of(std::uintptr_t base) noexcept {
@@ -94,7 +97,11 @@ class address_index {
   }
 
   void forget_recent() noexcept {
-    for (std::uintptr_t& place : recent_) place = nobody;
+    for (std::size_t i = 0; i < recent_places; ++i) set_recent(i * MiniheapBytes, nobody);
+  }
+
+  void set_recent(std::uintptr_t base, std::uintptr_t value) const noexcept {
+    __atomic_store_n(&recent_[recent_place_of(base)], value, __ATOMIC_RELAXED);
   }
 
   bool find(std::uintptr_t base) const noexcept {
@@ -102,7 +109,7 @@ class address_index {
       if (table_[i] == 0) return false;
       if (table_[i] == base) break;
     }
-    recent_[recent_place_of(base)] = base;
+    set_recent(base, base);
     return true;
   }
 

@@ -36,6 +36,22 @@ class bitmap {
     return found < Bits ? found : Bits;
   }
 
+  /// The first of `n` set bits in a row, at the lowest place there is, or `Bits`; `n` is 1 to 64. O(words).
+  [[nodiscard]] constexpr std::uint32_t find_row(std::uint32_t n) const noexcept {
+    for (std::uint32_t index = 0; index < words; ++index) {
+      std::uint64_t starts = words_[index];  // bit i: a row of `length` starts there
+      std::uint64_t behind = index + 1 < words ? words_[index + 1] : 0;
+      for (std::uint32_t length = 1; starts != 0 && length < n;) {
+        const std::uint32_t step = length < n - length ? length : n - length;
+        starts &= starts >> step | behind << (64 - step);
+        behind &= behind >> step;
+        length += step;
+      }
+      if (starts != 0) return index * 64 + static_cast<std::uint32_t>(std::countr_zero(starts));
+    }
+    return Bits;
+  }
+
   [[nodiscard]] constexpr std::uint32_t count() const noexcept {
     std::uint32_t n = 0;
     for (const std::uint64_t word : words_) n += static_cast<std::uint32_t>(std::popcount(word));

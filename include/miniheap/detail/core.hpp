@@ -46,6 +46,11 @@ class core {
     return is_large ? route::large : route::medium;
   }
 
+  /// Whether an allocation of this size is memory that the page source has just filled with zeros.
+  static constexpr bool is_mapped_zeroed(std::size_t bytes, std::size_t alignment) noexcept {
+    return maps_zeroed<Source> && route_of(bytes, alignment) == route::large;
+  }
+
   /// nullptr: no memory, and nothing has changed. `alignment` is a power of two.
   [[gnu::always_inline]] void* allocate(std::size_t bytes, std::size_t alignment) noexcept {
     void* const p = is_small(bytes, alignment) ? small_.allocate(size_class(aligned_request(bytes, alignment)))
@@ -71,6 +76,68 @@ class core {
       deallocate_any(p, bytes, alignment);
     }
   }
+
+  /// \name For layers that keep allocations in stock.
+  ///@{
+  /// The stock class that serves a request, or `stock_classes`.
+  static constexpr std::uint32_t stock_class(std::size_t bytes, std::size_t alignment) noexcept {
+    return bytes <= large_threshold_bytes ? detail::stock_class(bytes, alignment) : stock_classes;
+  }
+
+  /// Up to `want` allocations of the stock class, at least one; 0: no memory. O(allocations) mostly.
+  std::uint32_t allocate_batch(std::uint32_t c, void** batch, std::uint32_t want) noexcept {
+    const std::uint32_t count =
+        is_slot_class(c) ? small_.allocate_slots(c, batch, want) : allocate_spans(pages_of_stock_class(c), batch, want);
+    if (count != 0) [[likely]]
+      return count;
+    batch[0] = allocate_after_trim(bytes_of_stock_class(c), default_alignment);
+    return static_cast<std::uint32_t>(batch[0] != nullptr);
+  }
+
+  /// Each is of the stock class. O(allocations) mostly.
+  void deallocate_batch(std::uint32_t c, void* const* batch, std::uint32_t count) noexcept {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      page_entry* const entry = recent_entry_of(batch[i]);
+      if (entry == nullptr || !is_slot_class(c) || (checked && entry->kind != slab_of_class(c))) {
+        deallocate_more_sized(batch[i], bytes_of_stock_class(c), default_alignment);
+      } else {
+        small_.deallocate(batch[i], entry, c);
+      }
+    }
+  }
+
+  /// The stock class of a live allocation; `stock_classes` where it has none, where there is none, and where it would
+  /// take a search to tell. Needs no lock where the caller holds the allocation: nobody changes then what is read.
+  [[nodiscard, gnu::always_inline]] std::uint32_t stock_class_of(const void* p) const noexcept {
+    const page_entry* const entry = recent_entry_of(p);
+    if (entry == nullptr) [[unlikely]]
+      return stock_classes;
+    if (!is_slab(entry->kind)) [[unlikely]]
+      return stock_class_of_medium(p, entry);
+    const std::uint32_t c = class_of_slab(entry->kind);
+    return is_slot_start(p, entry, c) ? c : stock_classes;
+  }
+
+  /// Whether that is `c`. For a size class that the compiler knows, a few instructions less.
+  [[nodiscard, gnu::always_inline]] bool has_stock_class(const void* p, std::uint32_t c) const noexcept {
+    if (!__builtin_constant_p(c) || !is_slot_class(c)) return stock_class_of(p) == c;
+    const page_entry* const entry = recent_entry_of(p);
+    return entry != nullptr && (!checked || entry->kind == slab_of_class(c)) && is_slot_start(p, entry, c);
+  }
+
+  /// Memory for what describes a layer.
+  void* map_metadata(std::size_t bytes) noexcept {
+    void* const p = supply().map(bytes, page_bytes);
+    if (p != nullptr) layer_bytes_ += bytes;
+    return p;
+  }
+
+  bool unmap_metadata(void* p, std::size_t bytes) noexcept {
+    const bool is_unmapped = supply().unmap(p, bytes);
+    if (is_unmapped) layer_bytes_ -= bytes;
+    return is_unmapped;
+  }
+  ///@}
 
   /// nullptr: no memory, and `p` is as it was.
   void* reallocate(void* p, std::size_t bytes, std::size_t alignment) noexcept {
@@ -124,7 +191,7 @@ class core {
   [[nodiscard]] const auto& small() const noexcept { return small_; }
   [[nodiscard]] const auto& large() const noexcept { return large_; }
   [[nodiscard]] std::size_t metadata_bytes() const noexcept {
-    return store().metadata_bytes() + large_.metadata_bytes();
+    return store().metadata_bytes() + large_.metadata_bytes() + layer_bytes_;
   }
 
  private:
@@ -152,6 +219,19 @@ class core {
   [[nodiscard, gnu::always_inline]] page_entry* recent_entry_of(const void* p) const noexcept {
     const bool is_in_miniheap = checked ? store().contains_recently(base_of(p)) : address_of(p) != base_of(p);
     return is_in_miniheap ? &entry_at(p) : nullptr;
+  }
+
+  [[gnu::noinline]] static std::uint32_t stock_class_of_medium(const void* p, const page_entry* entry) noexcept {
+    return entry->kind == page_kind::medium && is_aligned(p, page_bytes) ? stock_class_of_pages(entry->pages)
+                                                                         : stock_classes;
+  }
+
+  /// `entry` is of a slab of size class `c`. When nothing is checked, every pointer is to the start of a slot.
+  [[gnu::always_inline]] static bool is_slot_start(const void* p, const page_entry* entry, std::uint32_t c) noexcept {
+    if (!checked) return true;
+    const std::uint32_t back = __builtin_constant_p(c) && shapes[c].pages == 1 ? 0 : entry->back;
+    const auto in_page = static_cast<std::uint32_t>(address_of(p) & (page_bytes - 1));
+    return shapes[c].is_start(shapes[c].position(back * static_cast<std::uint32_t>(page_bytes) + in_page));
   }
 
   static std::uintptr_t base_of(const void* p) noexcept { return align_down(address_of(p), Config.miniheap_bytes); }
@@ -191,8 +271,17 @@ class core {
   }
 
   void* allocate_medium(std::size_t bytes, std::size_t alignment) noexcept {
-    const auto pages = static_cast<std::uint32_t>(pages_for(bytes));
-    const auto align_pages = static_cast<std::uint32_t>(alignment_pages(alignment));
+    return allocate_span(static_cast<std::uint32_t>(pages_for(bytes)),
+                         static_cast<std::uint32_t>(alignment_pages(alignment)));
+  }
+
+  std::uint32_t allocate_spans(std::uint32_t pages, void** batch, std::uint32_t want) noexcept {
+    std::uint32_t count = 0;
+    while (count < want && (batch[count] = allocate_span(pages, 1)) != nullptr) ++count;
+    return count;
+  }
+
+  void* allocate_span(std::uint32_t pages, std::uint32_t align_pages) noexcept {
     descriptor* const with_span = store().all().first_with_span(pages + align_pages - 1);
     page_entry* const first = store().take_span(with_span, pages, align_pages);
     if (first == nullptr) return nullptr;
@@ -322,6 +411,7 @@ class core {
   arena_identity identity_;
   small_allocations<store_type, checked> small_;
   large_mappings<Config.miniheap_bytes> large_;
+  std::size_t layer_bytes_ = 0;  // mapped by `map_metadata`
 };
 
 }  // namespace miniheap::detail

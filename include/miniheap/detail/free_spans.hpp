@@ -71,6 +71,13 @@ class free_spans {
     return starting_at(bits_.find_from(is_inside ? bits_.find_clear_from(page) : page));
   }
 
+  [[nodiscard]] free_span lowest_of(std::uint32_t pages) const noexcept {
+    if (pages <= 64) return starting_at(bits_.find_row(pages));  // the lowest row begins where its span does
+    free_span span = at_or_after(0);
+    while (span && span.pages < pages) span = at_or_after(span.first + span.pages);
+    return span;
+  }
+
   [[nodiscard]] free_span in_class(std::uint32_t k) const noexcept {
     return lists_[k].empty() ? free_span{} : span_of(lists_[k].front());
   }

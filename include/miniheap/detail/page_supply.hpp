@@ -71,6 +71,23 @@ class page_supply {
     return source_.purge(p, bytes);
   }
 
+  /// \name Hints; they do nothing where the source takes none.
+  ///@{
+  void populate(void* p, std::size_t bytes) noexcept {
+    if constexpr (hinted_page_source<Source>) {
+      const callback_guard guard = enter_callback();
+      source_.populate(p, bytes);
+    }
+  }
+
+  void prefer_huge_pages(void* p, std::size_t bytes) noexcept {
+    if constexpr (hinted_page_source<Source>) {
+      const callback_guard guard = enter_callback();
+      source_.prefer_huge_pages(p, bytes);
+    }
+  }
+  ///@}
+
   /// nullptr also where the source cannot remap.
   void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept {
     if constexpr (remapping_page_source<Source>) {

@@ -98,6 +98,37 @@ inline constexpr std::array<slab_shape, size_classes> shapes = [] {
 
 inline constexpr std::uint32_t max_slab_pages = 8;
 
+/// What a thread keeps in stock has a **stock class**: the size classes, and after them medium allocations of 3 to 16
+/// pages, by their length.
+inline constexpr std::uint32_t min_stock_pages = static_cast<std::uint32_t>(max_small_bytes / page_bytes) + 1;
+inline constexpr std::uint32_t max_stock_pages = 16;
+inline constexpr std::uint32_t stock_classes = size_classes + max_stock_pages - min_stock_pages + 1;
+
+constexpr bool is_slot_class(std::uint32_t stock_class) noexcept { return stock_class < size_classes; }
+
+/// The stock class of medium allocations of so many pages; `stock_classes` where they are kept by nobody.
+constexpr std::uint32_t stock_class_of_pages(std::size_t pages) noexcept {
+  const std::size_t above = pages - min_stock_pages;
+  return above <= max_stock_pages - min_stock_pages ? static_cast<std::uint32_t>(above) + size_classes : stock_classes;
+}
+
+/// The length of medium allocations of a stock class.
+constexpr std::uint32_t pages_of_stock_class(std::uint32_t stock_class) noexcept {
+  return stock_class - size_classes + min_stock_pages;
+}
+
+/// What serves a request, or `stock_classes`. `alignment` is a power of two.
+constexpr std::uint32_t stock_class(std::size_t bytes, std::size_t alignment) noexcept {
+  if (is_small(bytes, alignment)) return size_class(aligned_request(bytes, alignment));
+  if (alignment > page_bytes || bytes > max_stock_pages * page_bytes) return stock_classes;
+  return stock_class_of_pages(pages_for(bytes));
+}
+
+/// Usable bytes of what has this stock class.
+constexpr std::size_t bytes_of_stock_class(std::uint32_t stock_class) noexcept {
+  return is_slot_class(stock_class) ? shapes[stock_class].slot_bytes : pages_of_stock_class(stock_class) * page_bytes;
+}
+
 static_assert(size_class(0) == 0 && size_class(16) == 0 && size_class(17) == 1 && size_class(64) == 3);
 static_assert(size_class(65) == 4 && size_class(128) == 7 && size_class(129) == 8);
 static_assert(size_class(max_small_bytes) == size_classes - 1);

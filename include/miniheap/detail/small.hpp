@@ -42,6 +42,22 @@ class small_allocations {
     return active.take_slot(shapes[c].slot_bytes);
   }
 
+  /// Up to `want` slots of the size class; fewer where there is no memory for more. O(slots) mostly.
+  std::uint32_t allocate_slots(std::uint32_t c, void** slots, std::uint32_t want) noexcept {
+    active_slab& active = active_[c];
+    std::uint32_t count = 0;
+    while (count < want) {
+      if (active.has_claimed()) {
+        count += active.take_slots(shapes[c].slot_bytes, slots + count, want - count);
+      } else if (void* const slot = allocate(c)) {
+        slots[count++] = slot;
+      } else {
+        break;
+      }
+    }
+    return count;
+  }
+
   /// Frees a slot of the word that slots are handed out from, which needs no look at the page map. False: it is
   /// elsewhere.
   [[gnu::always_inline]] bool deallocate_recent(void* p, std::uint32_t c) noexcept {

@@ -47,6 +47,19 @@ concept remapping_page_source = page_source<Source> && requires(Source source, v
   noexcept->std::same_as<void*>;
 };
 
+/// A page source that takes hints on how mapped memory is going to be used. Neither changes what the memory holds; where
+/// nothing can be done, nothing is.
+///
+/// - `populate(p, bytes)`: whole pages that are about to be written, so that not each has to be faulted in.
+/// - `prefer_huge_pages(p, bytes)`: memory that is going to be densely used.
+template <class Source>
+concept hinted_page_source = page_source<Source> && requires(Source source, void* p, std::size_t n) {
+  { source.populate(p, n) }
+  noexcept;
+  { source.prefer_huge_pages(p, n) }
+  noexcept;
+};
+
 /// `lock()` and `unlock()`, as the standard's BasicLockable.
 template <class Mutex>
 concept basic_lockable = requires(Mutex mutex) {
@@ -82,6 +95,7 @@ struct free_span {
 template <class View>
 concept free_span_view = requires(const View view, std::uint32_t n, free_span span) {
   { view.at_or_after(n) } -> std::same_as<free_span>;                // the lowest span that starts at page n or above
+  { view.lowest_of(n) } -> std::same_as<free_span>;                  // the lowest span of at least n pages
   { view.in_class(n) } -> std::same_as<free_span>;                   // the most recent span of length class n
   { view.next_in_class(span) } -> std::same_as<free_span>;           // the one that was more recent before it
   { view.class_of(n) } -> std::same_as<std::uint32_t>;               // the length class of n pages
@@ -96,6 +110,7 @@ namespace detail {
 struct free_span_view_archetype {
   static constexpr std::uint32_t classes = 1;
   [[nodiscard]] free_span at_or_after(std::uint32_t page) const noexcept;
+  [[nodiscard]] free_span lowest_of(std::uint32_t pages) const noexcept;
   [[nodiscard]] free_span in_class(std::uint32_t length_class) const noexcept;
   [[nodiscard]] free_span next_in_class(free_span span) const noexcept;
   [[nodiscard]] static std::uint32_t class_of(std::uint32_t pages) noexcept;

@@ -77,6 +77,8 @@ struct coarse_lock {
    public:
     void lock() { mutex_.lock(); }
     void unlock() { mutex_.unlock(); }
+    bool try_lock() requires requires(Mutex& m) { m.try_lock(); }
+    { return mutex_.try_lock(); }
     void lock_shared() { mutex_.lock(); }
     void unlock_shared() { mutex_.unlock(); }
 

@@ -29,6 +29,11 @@ class source_wrapper {
 
   explicit source_wrapper(Source source) : inner_{static_cast<Source&&>(source)} {}
 
+  void populate(void* p, std::size_t bytes) noexcept requires hinted_page_source<Source> { inner_.populate(p, bytes); }
+  void prefer_huge_pages(void* p, std::size_t bytes) noexcept requires hinted_page_source<Source> {
+    inner_.prefer_huge_pages(p, bytes);
+  }
+
   [[nodiscard]] Source& inner() noexcept { return inner_; }
   [[nodiscard]] const Source& inner() const noexcept { return inner_; }
 
@@ -171,7 +176,7 @@ class failing_source : public detail::source_wrapper<Source> {
   std::uint64_t random_ = 1;
 };
 
-static_assert(remapping_page_source<counting_source<>>);
+static_assert(remapping_page_source<counting_source<>> && hinted_page_source<counting_source<>>);
 static_assert(remapping_page_source<limited_source<>>);
 static_assert(remapping_page_source<failing_source<>>);
 

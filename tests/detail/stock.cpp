@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <miniheap/detail/stock.hpp>
+
+#include "catch.hpp"
+#include "random.hpp"
+
+#include <memory>
+#include <set>
+#include <vector>
+
+using namespace miniheap::detail;
+
+namespace {
+
+/// Gives addresses that it never reads; knows which are out.
+struct counting_arena {
+  std::set<void*> out;
+  std::uintptr_t next = 16;
+  std::size_t left = SIZE_MAX;
+
+  std::uint32_t allocate_batch(std::uint32_t, void** batch, std::uint32_t want) {
+    std::uint32_t count = 0;
+    for (; count < want && left != 0; ++count, --left) {
+      batch[count] = reinterpret_cast<void*>(next += 16);
+      out.insert(batch[count]);
+    }
+    return count;
+  }
+  void deallocate_batch(std::uint32_t, void* const* batch, std::uint32_t count) {
+    for (std::uint32_t n = 0; n < count; ++n) REQUIRE(out.erase(batch[n]) == 1);
+  }
+};
+
+struct stocked {
+  std::unique_ptr<void* []> arrays { new void*[stock_array_bytes / sizeof(void*)] };
+  stock s{arrays.get()};
+  counting_arena arena;
+  std::size_t budget_bytes = 1024 * 1024;
+
+  void* allocate(std::uint32_t c) { return s.is_empty(c) ? s.refill(arena, c, budget_bytes) : s.take(c); }
+  void deallocate(std::uint32_t c, void* p) {
+    if (s.is_full(c)) return s.overflow(arena, c, p, budget_bytes);
+    REQUIRE_FALSE(s.was_put_last(c, p));
+    s.put(c, p);
+    REQUIRE(s.was_put_last(c, p));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("stock: what goes in and out is accounted for, within the budget", "[stock]") {
+  for (const std::size_t budget_bytes : {0u, 10000u, 300000u, 4000000u}) {
+    stocked one;
+    one.budget_bytes = budget_bytes;
+    random_numbers random{budget_bytes};
+    std::vector<std::pair<std::uint32_t, void*>> live;
+    std::uint32_t favourite = 0;
+    for (int n = 0; n < 100000; ++n) {
+      if (random.one_in(1000)) favourite = random.below(stock_classes);
+      const bool grows = n / 2000 % 2 == 0;
+      if (live.empty() || random.below(10u) < (grows ? 7u : 3u)) {
+        const std::uint32_t c = random.one_in(4) ? random.below(stock_classes) : favourite;
+        live.emplace_back(c, one.allocate(c));
+        REQUIRE(live.back().second != nullptr);
+      } else {
+        const std::size_t i = random.below(live.size());
+        one.deallocate(live[i].first, live[i].second);
+        live[i] = live.back();
+        live.pop_back();
+      }
+      if (n % 64 == 0) {
+        const char* const broken = one.s.check();
+        if (broken != nullptr) FAIL(broken);
+      }
+      REQUIRE(one.s.slots() + live.size() == one.arena.out.size());
+      if (random.one_in(500)) REQUIRE(one.s.bytes() <= budget_bytes);
+    }
+    one.s.flush(one.arena);
+    CHECK(one.s.slots() == 0);
+    CHECK(one.s.bytes() == 0);
+    CHECK(one.arena.out.size() == live.size());
+  }
+}
+
+TEST_CASE("stock: a bin grows with use, up to its capacity", "[stock]") {
+  stocked one;
+  for (std::uint32_t c = 0; c < stock_classes; ++c) {
+    one.budget_bytes = SIZE_MAX;
+    std::size_t most = 0;
+    for (int round = 0; round < 30; ++round) {
+      std::vector<void*> live;
+      for (int n = 0; n < 3000; ++n) live.push_back(one.allocate(c));
+      for (void* const p : live) one.deallocate(c, p);
+      most = std::max(most, one.s.bytes() / bytes_of_stock_class(c));
+    }
+    INFO("stock class " << c);
+    CHECK(most >= stock_capacity(c) / 2);
+    CHECK(most <= stock_capacity(c));
+    REQUIRE(one.s.check() == nullptr);
+    one.s.flush(one.arena);
+  }
+}
+
+TEST_CASE("stock: bins that nobody uses are emptied", "[stock]") {
+  stocked one;
+  std::vector<void*> live;
+  for (int n = 0; n < 100; ++n) live.push_back(one.allocate(3));
+  for (void* const p : live) one.deallocate(3, p);
+  REQUIRE(one.s.bytes() >= 32 * 64);
+  for (int n = 0; n < 20000; ++n) one.deallocate(7, one.arena.allocate_batch(7, live.data(), 1) ? live[0] : nullptr);
+  CHECK(one.s.bytes() % 128 == 0);
+  CHECK(one.s.bytes() <= 128 * std::size_t{stock_capacity(7)});
+}
+
+TEST_CASE("stock: without memory nothing is taken and nothing lost", "[stock]") {
+  stocked one;
+  one.arena.left = 3;
+  CHECK(one.allocate(5) != nullptr);
+  CHECK(one.allocate(5) != nullptr);
+  CHECK(one.allocate(5) != nullptr);
+  CHECK(one.allocate(5) == nullptr);
+  CHECK(one.s.slots() == 0);
+  REQUIRE(one.s.check() == nullptr);
+}
