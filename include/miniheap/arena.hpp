@@ -74,9 +74,15 @@ class miniheap_arena {
 
   /// As `try_allocate`, and the first `bytes` bytes are zero. Memory that comes fresh from the system is not written.
   [[nodiscard]] void* try_allocate_zeroed(std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
-    void* const p = try_allocate(bytes, alignment);
-    if (p != nullptr && !core::is_mapped_zeroed(bytes, alignment)) std::memset(p, 0, bytes);
-    return p;
+    if (!std::has_single_bit(alignment)) return nullptr;
+    void* p = nullptr;
+    bool is_zeroed = false;
+    {
+      const entry_guard guard = enter();
+      p = core_.allocate(bytes, alignment);
+      is_zeroed = core_.is_last_zeroed(bytes, alignment);
+    }
+    return p == nullptr || is_zeroed ? p : std::memset(p, 0, bytes);
   }
 
   /// As `allocate`, and tells how many bytes may be used: all of the slot, or of the last page.
@@ -217,6 +223,11 @@ class miniheap_arena {
   /// allocation. Takes no lock. O(1).
   [[nodiscard, gnu::always_inline]] std::uint32_t stock_class_of(const void* p) const noexcept {
     return core_.stock_class_of(p);
+  }
+
+  /// The same for small allocations only.
+  [[nodiscard, gnu::always_inline]] std::uint32_t slot_class_of(const void* p) const noexcept {
+    return core_.slot_class_of(p);
   }
 
   /// Whether that is `stock_class`; for one that the compiler knows, a little faster.

@@ -29,7 +29,7 @@ struct arena_config {
   std::size_t miniheap_bytes = 4 * MiB;
   /// Requests of more bytes than this get a mapping of their own; 0 stands for half a miniheap, which is also the most.
   std::size_t large_threshold_bytes = 0;
-  /// Empty miniheaps are kept for reuse as long as they take no more bytes than this.
+  /// Empty miniheaps are kept for reuse as long as they take no more bytes than this, and so are freed mappings.
   std::size_t reserve_bytes = 16 * MiB;
   /// `reallocate` floats allocations of up to this many bytes to fuller miniheaps; 0 switches floating off.
   std::size_t float_limit_bytes = 1 * KiB;

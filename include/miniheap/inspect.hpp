@@ -121,7 +121,7 @@ arena_stats stats_of(const Core& core) noexcept {
   stats.peak_mapped_bytes = core.supply().peak_bytes();
   stats.mapped_bytes = core.supply().mapped_bytes();
   stats.live_bytes = core.large().live_bytes();
-  stats.free_page_bytes = core.large().stuck_bytes();
+  stats.free_page_bytes = core.large().free_bytes();
   stats.head_bytes = stats.miniheaps * Core::shape::head_pages * page_bytes;
   stats.metadata_bytes = core.metadata_bytes();
   stats_visitor visitor{stats};

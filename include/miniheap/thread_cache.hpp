@@ -73,6 +73,30 @@ class thread_cached {
 
   [[gnu::always_inline]] void deallocate(void* p) noexcept { put(arena_.stock_class_of(p), p); }
 
+  /// \name What takes no call but a look into the stock, for a malloc that has to be short. nullptr, false: it takes
+  /// more, and nothing was done. Small allocations only, at the default alignment.
+  ///@{
+  [[nodiscard, gnu::always_inline]] void* try_allocate_quickly(std::size_t bytes) noexcept {
+    if (bytes > detail::max_small_bytes) [[unlikely]]
+      return nullptr;
+    const std::uint32_t c = detail::size_class(bytes);
+    const place& mine = my_place();
+    return is_current(mine) && !mine.cache->stock.is_empty(c) ? mine.cache->stock.take(c) : nullptr;
+  }
+
+  [[nodiscard, gnu::always_inline]] bool try_deallocate_quickly(void* p) noexcept {
+    const std::uint32_t c = arena_.slot_class_of(p);
+    return c != detail::stock_classes && try_put(c, p);
+  }
+
+  [[nodiscard, gnu::always_inline]] bool try_deallocate_quickly(void* p, std::size_t bytes) noexcept {
+    if (bytes > detail::max_small_bytes) [[unlikely]]
+      return false;
+    const std::uint32_t c = detail::size_class(bytes);
+    return arena_.slot_class_of(p) == c && try_put(c, p);
+  }
+  ///@}
+
   [[gnu::always_inline]] void deallocate(void* p, std::size_t bytes,
                                          std::size_t alignment = default_alignment) noexcept {
     const std::uint32_t c = stock_class(bytes, alignment);
@@ -202,12 +226,19 @@ class thread_cached {
   }
 
   [[gnu::always_inline]] void put(std::uint32_t c, void* p) noexcept {
+    if (c == detail::stock_classes || !try_put(c, p)) [[unlikely]]
+      deallocate_more(c, p);
+  }
+
+  /// False: the stock is full, or not there, or that is a double free.
+  [[gnu::always_inline]] bool try_put(std::uint32_t c, void* p) noexcept {
     const place& mine = my_place();
-    if (c == detail::stock_classes || !is_current(mine) || mine.cache->stock.is_full(c)) [[unlikely]]
-      return deallocate_more(c, p);
+    if (!is_current(mine) || mine.cache->stock.is_full(c)) [[unlikely]]
+      return false;
     if (is_checked && mine.cache->stock.was_put_last(c, p)) [[unlikely]]
-      return free_twice(*mine.cache, c, p);
+      return false;
     mine.cache->stock.put(c, p);
+    return true;
   }
 
   /// The arena knows how to complain.
@@ -231,6 +262,7 @@ class thread_cached {
   [[gnu::noinline]] void deallocate_more(std::uint32_t c, void* p) noexcept {
     if (c == detail::stock_classes) return arena_.deallocate(p);
     if (detail::thread_cache* const cache = attach()) {
+      if (is_checked && !cache->stock.is_full(c) && cache->stock.was_put_last(c, p)) return free_twice(*cache, c, p);
       cache->stock.overflow(arena_, c, p, config.thread_cache_bytes);
     } else {
       arena_.deallocate_batch(c, &p, 1);

@@ -21,6 +21,7 @@ constexpr std::size_t place_bytes = 64 * KiB;
 using source = failing_source<counting_source<>>;
 using supply = page_supply<source>;
 using mappings = large_mappings<place_bytes>;
+using keeping = large_mappings<place_bytes, 4 * place_bytes>;
 
 /// Moves whatever is remapped, to an address that is aligned as asked for and no better.
 struct moving_source : mmap_source {
@@ -34,18 +35,20 @@ struct moving_source : mmap_source {
   }
 };
 
-void require_valid(const mappings& large, supply& s) {
+template <class Mappings>
+void require_valid(const Mappings& large, supply& s) {
   const check_result result = large.check();
   INFO((result ? "" : result.broken));
   REQUIRE(result);
-  REQUIRE(large.live_bytes() + large.stuck_bytes() + large.metadata_bytes() == s.mapped_bytes());
+  REQUIRE(large.live_bytes() + large.free_bytes() + large.metadata_bytes() == s.mapped_bytes());
 }
 
 }  // namespace
 
-TEST_CASE("large: like a map from address to size, whatever the page source refuses", "[large]") {
+TEMPLATE_TEST_CASE("large: like a map from address to size, whatever the page source refuses", "[large]", mappings,
+                   keeping) {
   supply s{source{}};
-  mappings large;
+  TestType large;
   std::map<std::uintptr_t, std::size_t> expected;
   random_numbers random{1};
   const auto any = [&] {
@@ -101,7 +104,7 @@ TEST_CASE("large: what cannot be unmapped is purged, counted, and tried again", 
   REQUIRE(p != nullptr);
   s.source().fail_at(1);
   large.deallocate(s, address_of(p));
-  CHECK(large.stuck_bytes() == 10 * place_bytes);
+  CHECK(large.free_bytes() == 10 * place_bytes);
   CHECK(large.live_bytes() == 0);
   CHECK(large.bytes_at(address_of(p)) == 0);
   CHECK(!large.contains(address_of(p)));
@@ -110,9 +113,52 @@ TEST_CASE("large: what cannot be unmapped is purged, counted, and tried again", 
 
   void* const q = large.allocate(s, 100, 16);  // the next call tries again
   REQUIRE(q != nullptr);
-  CHECK(large.stuck_bytes() == 0);
+  CHECK(large.free_bytes() == 0);
   large.deallocate(s, address_of(q));
   large.release(s);
+  CHECK(s.mapped_bytes() == 0);
+}
+
+TEST_CASE("large: what was freed serves the next that is nearly as long", "[large]") {
+  supply s{source{}};
+  keeping large;
+  void* const p = large.allocate(s, 4 * place_bytes, 16);
+  CHECK(large.is_last_fresh());
+  large.deallocate(s, address_of(p));
+  CHECK(large.free_bytes() == 4 * place_bytes);
+  require_valid(large, s);
+
+  void* const other = large.allocate(s, 2 * place_bytes, 16);  // would waste as much again
+  CHECK(other != p);
+  CHECK(large.is_last_fresh());
+
+  void* const q = large.allocate(s, 4 * place_bytes - 5000, 16);
+  CHECK(q == p);
+  CHECK_FALSE(large.is_last_fresh());
+  CHECK(large.bytes_at(address_of(q)) == 4 * place_bytes - page_bytes);
+  CHECK(large.free_bytes() == page_bytes);
+  require_valid(large, s);
+  CHECK(large.resize(s, address_of(q), 4 * place_bytes, 16) == q);  // into what is behind it
+  CHECK(large.free_bytes() == 0);
+  CHECK(large.resize(s, address_of(q), page_bytes, 16) == q);
+  CHECK(large.free_bytes() == 0);  // the tail goes back at once
+  require_valid(large, s);
+  large.release(s);
+  CHECK(s.mapped_bytes() == 0);
+}
+
+TEST_CASE("large: no more than the reserve stays, the longest goes first", "[large]") {
+  supply s{source{}};
+  keeping large;
+  void* const first = large.allocate(s, 3 * place_bytes, 16);
+  void* const second = large.allocate(s, 2 * place_bytes, 16);
+  void* const third = large.allocate(s, 5 * place_bytes, 16);
+  large.deallocate(s, address_of(third));
+  CHECK(large.free_bytes() == 0);
+  large.deallocate(s, address_of(first));
+  large.deallocate(s, address_of(second));
+  CHECK(large.free_bytes() == 2 * place_bytes);
+  large.trim(s);
   CHECK(s.mapped_bytes() == 0);
 }
 

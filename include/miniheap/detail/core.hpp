@@ -46,9 +46,9 @@ class core {
     return is_large ? route::large : route::medium;
   }
 
-  /// Whether an allocation of this size is memory that the page source has just filled with zeros.
-  static constexpr bool is_mapped_zeroed(std::size_t bytes, std::size_t alignment) noexcept {
-    return maps_zeroed<Source> && route_of(bytes, alignment) == route::large;
+  /// Whether what was allocated last, of this size, is memory that the page source has just filled with zeros.
+  [[nodiscard]] bool is_last_zeroed(std::size_t bytes, std::size_t alignment) const noexcept {
+    return maps_zeroed<Source> && route_of(bytes, alignment) == route::large && large_.is_last_fresh();
   }
 
   /// nullptr: no memory, and nothing has changed. `alignment` is a power of two.
@@ -118,6 +118,15 @@ class core {
     return is_slot_start(p, entry, c) ? c : stock_classes;
   }
 
+  /// The same for small allocations only.
+  [[nodiscard, gnu::always_inline]] std::uint32_t slot_class_of(const void* p) const noexcept {
+    const page_entry* const entry = recent_entry_of(p);
+    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]]
+      return stock_classes;
+    const std::uint32_t c = class_of_slab(entry->kind);
+    return is_slot_start(p, entry, c) ? c : stock_classes;
+  }
+
   /// Whether that is `c`. For a size class that the compiler knows, a few instructions less.
   [[nodiscard, gnu::always_inline]] bool has_stock_class(const void* p, std::uint32_t c) const noexcept {
     if (!__builtin_constant_p(c) || !is_slot_class(c)) return stock_class_of(p) == c;
@@ -179,7 +188,7 @@ class core {
     if (const check_result result = small_.check(); !result) return result;
     if (const check_result result = large_.check(); !result) return result;
     const std::size_t held_bytes =
-        store().all().size() * Config.miniheap_bytes + large_.live_bytes() + large_.stuck_bytes();
+        store().all().size() * Config.miniheap_bytes + large_.live_bytes() + large_.free_bytes();
     if (held_bytes + metadata_bytes() != supply().mapped_bytes()) return {"what is mapped is accounted for", this};
     return {};
   }
@@ -410,7 +419,7 @@ class core {
 
   arena_identity identity_;
   small_allocations<store_type, checked> small_;
-  large_mappings<Config.miniheap_bytes> large_;
+  large_mappings<Config.miniheap_bytes, Config.reserve_bytes> large_;
   std::size_t layer_bytes_ = 0;  // mapped by `map_metadata`
 };
 

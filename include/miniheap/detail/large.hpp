@@ -2,6 +2,9 @@
 /// \file
 /// Large allocations: each has a mapping of its own that starts at a multiple of the size of a miniheap, where no small
 /// or medium allocation ever starts. Their descriptors are out of band, in a tree ordered by address.
+///
+/// A mapping that was freed is **idle**. As long as idle mappings take no more than a reserve they stay, and serve the
+/// next allocation that is nearly as long; beyond it, and where the page source will not take one back, they wait.
 #pragma once
 
 #include <miniheap/detail/miniheap_descriptor.hpp>
@@ -12,27 +15,32 @@
 
 namespace miniheap::detail {
 
-template <std::size_t MiniheapBytes>
+template <std::size_t MiniheapBytes, std::size_t ReserveBytes = 0>
 class large_mappings {
  public:
-  /// Maps `bytes`, rounded up to pages. nullptr: nothing has changed. O(log n) and the page source's time.
+  /// Room for `bytes`, rounded up to pages. nullptr: nothing has changed. O(log n) and the page source's time.
   template <class Supply>
   void* allocate(Supply& supply, std::size_t bytes, std::size_t alignment) noexcept {
-    retry_unmap(supply);
-    void* const room = records_.take(supply);
-    if (room == nullptr) return nullptr;
     if (alignment < MiniheapBytes) alignment = MiniheapBytes;
     const std::size_t whole_bytes = align_up(bytes, page_bytes);
-    void* const p = supply.map(whole_bytes, alignment);
-    if (p == nullptr) {
-      records_.give(room);
-      return nullptr;
+    mapping* taken = take_idle(whole_bytes, alignment);
+    is_last_fresh_ = taken == nullptr;
+    if (taken == nullptr) {
+      settle(supply);
+      taken = map(supply, whole_bytes, alignment);
+      if (taken == nullptr) return nullptr;
     }
-    live_.insert_equal(*::new (room) mapping{address_of(p), whole_bytes, alignment});
+    taken->bytes = whole_bytes;
+    taken->alignment = alignment;
+    live_.insert_equal(*taken);
     live_bytes_ += whole_bytes;
+    spare_bytes_ += taken->mapped_bytes - whole_bytes;
     ++count_;
-    return p;
+    return reinterpret_cast<void*>(taken->address);
   }
+
+  /// Whether what `allocate` gave last is as the page source mapped it.
+  [[nodiscard]] bool is_last_fresh() const noexcept { return is_last_fresh_; }
 
   /// Usable bytes of the large allocation that starts at `address`, or 0. O(log n).
   [[nodiscard]] std::size_t bytes_at(std::uintptr_t address) const noexcept {
@@ -48,16 +56,18 @@ class large_mappings {
     return address - it->address < it->bytes;
   }
 
-  /// Unmaps the large allocation that starts at `address`. O(log n) and the page source's time.
+  /// Frees the large allocation that starts at `address`. O(log n) and the page source's time.
   template <class Supply>
   void deallocate(Supply& supply, std::uintptr_t address) noexcept {
-    retry_unmap(supply);
     const auto it = live_.find(address, address_order{});
     mapping& gone = *it;
     live_.erase(it);
     live_bytes_ -= gone.bytes;
+    spare_bytes_ -= gone.mapped_bytes - gone.bytes;
     --count_;
-    dispose(supply, gone);
+    idle_.insert_equal(gone);
+    idle_bytes_ += gone.mapped_bytes;
+    settle(supply);
   }
 
   /// Grows or shrinks by remapping; where the mapping is now, or nullptr and nothing has changed. Never copies.
@@ -66,55 +76,49 @@ class large_mappings {
     const auto it = live_.find(address, address_order{});
     mapping& changed = *it;
     const std::size_t whole_bytes = align_up(bytes, page_bytes);
-    void* const p = reinterpret_cast<void*>(address);
-    if (whole_bytes == changed.bytes) return p;
     if (alignment < changed.alignment) alignment = changed.alignment;
-    void* const q = supply.remap(p, changed.bytes, whole_bytes, alignment);
-    if (q == nullptr) return nullptr;
-    live_.erase(it);
+    void* p = reinterpret_cast<void*>(address);
+    if (whole_bytes < changed.bytes || whole_bytes > changed.mapped_bytes) {
+      p = supply.remap(p, changed.mapped_bytes, whole_bytes, alignment);
+      if (p == nullptr) return nullptr;
+      spare_bytes_ -= changed.mapped_bytes - changed.bytes;
+      changed.mapped_bytes = whole_bytes;
+    } else {
+      spare_bytes_ -= whole_bytes - changed.bytes;
+    }
     live_bytes_ = live_bytes_ - changed.bytes + whole_bytes;
-    changed.address = address_of(q);
+    live_.erase(it);
+    changed.address = address_of(p);
     changed.bytes = whole_bytes;
     changed.alignment = alignment;
     live_.insert_equal(changed);
-    return q;
+    return p;
   }
 
-  /// Tries again to unmap what the page source would not take back before.
-  template <class Supply>
-  void retry_unmap(Supply& supply) noexcept {
-    while (!stuck_.empty()) {
-      mapping& gone = *stuck_.begin();
-      if (!supply.unmap(reinterpret_cast<void*>(gone.address), gone.bytes)) break;
-      stuck_.erase(stuck_.begin());
-      stuck_bytes_ -= gone.bytes;
-      records_.give(&gone);
-    }
-  }
-
-  /// Retries, and gives the metadata back when there is nothing to describe.
+  /// Unmaps what is idle, and gives the metadata back when there is nothing to describe.
   template <class Supply>
   void trim(Supply& supply) noexcept {
-    retry_unmap(supply);
-    if (live_.empty() && stuck_.empty()) records_.release(supply);
+    for (auto it = idle_.begin(); it != idle_.end();) {
+      mapping& gone = *it;
+      ++it;
+      unmap_idle(supply, gone);
+    }
+    if (live_.empty() && idle_.empty()) records_.release(supply);
   }
 
   /// Unmaps every large allocation; metadata too when nothing is left.
   template <class Supply>
   void release(Supply& supply) noexcept {
-    while (!live_.empty()) {
-      mapping& gone = *live_.begin();
-      live_.erase(live_.begin());
-      dispose(supply, gone);
-    }
-    live_bytes_ = count_ = 0;
+    for (mapping& gone : live_) idle_bytes_ += gone.mapped_bytes;
+    live_.clear_and_dispose([this](mapping* gone) { idle_.insert_equal(*gone); });
+    live_bytes_ = spare_bytes_ = count_ = 0;
     trim(supply);
   }
 
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
   [[nodiscard]] std::size_t live_bytes() const noexcept { return live_bytes_; }
-  /// Bytes that wait to be unmapped.
-  [[nodiscard]] std::size_t stuck_bytes() const noexcept { return stuck_bytes_; }
+  /// Bytes that are mapped and not allocated: idle, or behind the end of an allocation.
+  [[nodiscard]] std::size_t free_bytes() const noexcept { return idle_bytes_ + spare_bytes_; }
   [[nodiscard]] std::size_t metadata_bytes() const noexcept { return records_.mapped_bytes(); }
 
   /// Calls `visit(const mapping_info&)` for each, in address order.
@@ -126,26 +130,33 @@ class large_mappings {
   [[nodiscard]] check_result check() const noexcept {
     std::uintptr_t end = 0;
     std::size_t bytes = 0;
+    std::size_t spare_bytes = 0;
+    std::size_t idle_bytes = 0;
     std::size_t counted = 0;
     for (const mapping& m : live_) {
       const auto* const where = reinterpret_cast<const void*>(m.address);
       if (m.address < end) return {"large mappings are in the order of their addresses and do not overlap", where};
       if (m.address % MiniheapBytes != 0) return {"a large mapping starts where a miniheap could start", where};
-      end = m.address + m.bytes;
+      if (m.bytes > m.mapped_bytes) return {"a large allocation ends with its mapping", where};
+      end = m.address + m.mapped_bytes;
       bytes += m.bytes;
+      spare_bytes += m.mapped_bytes - m.bytes;
       ++counted;
     }
-    return bytes == live_bytes_ && counted == count_ ? check_result{}
-                                                     : check_result{"large mappings are counted", this};
+    for (const mapping& m : idle_) idle_bytes += m.mapped_bytes;
+    const bool is_right = bytes == live_bytes_ && spare_bytes == spare_bytes_ && idle_bytes == idle_bytes_;
+    return is_right && counted == count_ ? check_result{} : check_result{"large mappings are counted", this};
   }
 
  private:
   struct mapping : tree_hook {
-    mapping(std::uintptr_t a, std::size_t b, std::size_t l) noexcept : address{a}, bytes{b}, alignment{l} {}
+    mapping(std::uintptr_t a, std::size_t b) noexcept : address{a}, mapped_bytes{b} {}
 
     std::uintptr_t address;
-    std::size_t bytes;
-    std::size_t alignment;
+    std::size_t mapped_bytes;
+    std::size_t bytes = 0;  // of the allocation
+    std::size_t alignment = 0;
+    bool is_purged = false;
   };
 
   struct address_order {
@@ -153,26 +164,65 @@ class large_mappings {
     bool operator()(std::uintptr_t a, const mapping& b) const noexcept { return a < b.address; }
     bool operator()(const mapping& a, std::uintptr_t b) const noexcept { return a.address < b; }
   };
-  using tree =
-      boost::intrusive::rbtree<mapping, boost::intrusive::base_hook<tree_hook>,
-                               boost::intrusive::compare<address_order>, boost::intrusive::constant_time_size<false>>;
+  struct length_order {
+    bool operator()(const mapping& a, const mapping& b) const noexcept { return a.mapped_bytes < b.mapped_bytes; }
+    bool operator()(const mapping& a, std::size_t b) const noexcept { return a.mapped_bytes < b; }
+  };
+  template <class Order>
+  using ordered =
+      boost::intrusive::rbtree<mapping, boost::intrusive::base_hook<tree_hook>, boost::intrusive::compare<Order>,
+                               boost::intrusive::constant_time_size<false>>;
 
   template <class Supply>
-  void dispose(Supply& supply, mapping& gone) noexcept {
-    void* const p = reinterpret_cast<void*>(gone.address);
-    if (supply.unmap(p, gone.bytes)) {
-      records_.give(&gone);
-      return;
-    }
-    supply.purge(p, gone.bytes);  // at least the memory goes back
-    stuck_.insert_equal(gone);
-    stuck_bytes_ += gone.bytes;
+  mapping* map(Supply& supply, std::size_t whole_bytes, std::size_t alignment) noexcept {
+    void* const room = records_.take(supply);
+    if (room == nullptr) return nullptr;
+    void* const p = supply.map(whole_bytes, alignment);
+    if (p != nullptr) return ::new (room) mapping{address_of(p), whole_bytes};
+    records_.give(room);
+    return nullptr;
   }
 
-  tree live_;
-  tree stuck_;
+  /// The shortest idle mapping that is long enough, if it is not much longer. O(log n).
+  mapping* take_idle(std::size_t whole_bytes, std::size_t alignment) noexcept {
+    const auto it = idle_.lower_bound(whole_bytes, length_order{});
+    if (it == idle_.end() || it->mapped_bytes - whole_bytes > whole_bytes / 4) return nullptr;
+    mapping& taken = *it;
+    if ((taken.address & (alignment - 1)) != 0) return nullptr;
+    idle_.erase(it);
+    idle_bytes_ -= taken.mapped_bytes;
+    taken.is_purged = false;
+    return &taken;
+  }
+
+  /// Unmaps idle mappings, the longest first, until the reserve has room for all, or the page source refuses one.
+  template <class Supply>
+  void settle(Supply& supply) noexcept {
+    while (idle_bytes_ > ReserveBytes && unmap_idle(supply, *--idle_.end())) {
+    }
+  }
+
+  /// False: the page source will not take it back, and it stays. It loses its contents, so that at least the memory
+  /// goes back.
+  template <class Supply>
+  bool unmap_idle(Supply& supply, mapping& gone) noexcept {
+    void* const p = reinterpret_cast<void*>(gone.address);
+    if (!supply.unmap(p, gone.mapped_bytes)) {
+      if (!gone.is_purged) gone.is_purged = supply.purge(p, gone.mapped_bytes);
+      return false;
+    }
+    idle_.erase(idle_.iterator_to(gone));
+    idle_bytes_ -= gone.mapped_bytes;
+    records_.give(&gone);
+    return true;
+  }
+
+  ordered<address_order> live_;
+  ordered<length_order> idle_;
   std::size_t live_bytes_ = 0;
-  std::size_t stuck_bytes_ = 0;
+  std::size_t spare_bytes_ = 0;  // of live mappings, behind the end of the allocation
+  std::size_t idle_bytes_ = 0;
+  bool is_last_fresh_ = false;
   std::size_t count_ = 0;
   record_pool<mapping> records_;
 };
