@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: BSL-1.0
+"""Compares allocators below whole programs. Started by bench/preload, which installs and builds what is needed."""
+
+import argparse
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import resource
+import signal
+import statistics
+import sys
+import tempfile
+import time
+
+from preload_workload import allocators as peers
+from preload_workload import programs, runner, tables
+from report import painted
+
+DESCRIPTION = """\
+Runs programs that allocate much under glibc, glibc with huge pages, mimalloc, jemalloc, tcmalloc, tbbmalloc and
+libminiheap_malloc.so, each preloaded, in turn. Prints for each workload the CPU time and the peak of resident memory
+as ratios to the best peer, and geometric means. MINIHEAP_PRELOAD_LIBRARY names another library to measure as ours."""
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="bench/preload", description=DESCRIPTION)
+    parser.add_argument("--repeat", type=int, metavar="N", help="how often all is measured (default 5)")
+    parser.add_argument("--quick", action="store_true", help="2 repetitions of a fifth of the work: a look, no result")
+    parser.add_argument("--only", action="append", metavar="NAME", choices=[w.name for w in programs.WORKLOADS],
+                        help="this workload only (several: --only bursts --only ring); --list names them")
+    parser.add_argument("--contender", default="", metavar="REGEX", help="only these, e.g. 'miniheap|mimalloc'")
+    parser.add_argument("--least", action="store_true",
+                        help="the best of the repetitions instead of the median: where the machine is busy otherwise")
+    parser.add_argument("--pair", action="store_true", help="instead: nanoseconds of a pair of malloc and free")
+    parser.add_argument("--scaling", action="store_true", help="instead: two threads against one, producer/consumer")
+    parser.add_argument("--idle", action="store_true", help="instead: memory when all was freed, and of sh -c :")
+    parser.add_argument("--list", action="store_true", help="name the workloads")
+    parser.add_argument("--csv", type=pathlib.Path, metavar="FILE", help="all samples (build/bench/preload.csv)")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="those and all ratios (.../preload.json)")
+    parser.add_argument("--build", type=pathlib.Path, default="build/bench", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.repeat = options.repeat or (2 if options.quick else 5)
+    if options.repeat < 1:
+        parser.error("--repeat must be at least 1")
+    options.csv = options.csv or options.build / "preload.csv"
+    options.json = options.json or options.build / "preload.json"
+    return options
+
+
+class Session:
+    """One call of the command: what is measured, and all that was measured so far."""
+
+    def __init__(self, options, folder):
+        self.options = options
+        self.place = runner.Place(pathlib.Path(folder), options.build.resolve(), 20 if options.quick else 100)
+        self.allocators, skipped = peers.choose(os.environ.get("MINIHEAP_PRELOAD_LIBRARY"), options.contender)
+        self.skipped = [f"{reason}: not measured" for reason in skipped]
+        self.samples, self.failures, self.results = {}, {}, {}
+
+    def measure(self, workloads, repetitions=None):
+        found = []
+        for workload in workloads:
+            missing = programs.missing_tools(workload)
+            if missing:
+                self.skipped.append(f"{workload.name}: {', '.join(missing)} cannot be found: not measured")
+            else:
+                found.append(workload)
+        samples, failures = runner.measure(self.place, found, self.allocators, repetitions or self.options.repeat)
+        self.samples.update(samples)
+        self.failures.update(failures)
+        return found, samples
+
+    def middle(self, samples, value, best=min):
+        """(workload, allocator) -> the median of value(sample), or the best."""
+        chosen = best if self.options.least else statistics.median
+        return {key: chosen([value(sample) for sample in values]) for key, values in samples.items()}
+
+    def printed(self, samples):
+        """(name, allocator) -> the middle of what the programs printed under each name."""
+        names = {name for values in samples.values() for sample in values for name in sample.reported}
+        return {(name, key): value for name in names
+                for (_, key), value in self.middle(samples, lambda sample, name=name: sample.reported[name]).items()}
+
+    def compare(self):
+        chosen = [w for w in programs.WORKLOADS if not self.options.only or w.name in self.options.only]
+        found, samples = self.measure(chosen)
+        all_peers = [a.key for a in self.allocators if a.kind != "ours"] or [peers.OURS]
+        timed = [a.key for a in self.allocators if a.kind == "peer"] or all_peers
+        cpu = tables.Ratios(self.middle(samples, lambda s: s.cpu), found, self.allocators, timed)
+        rss = tables.Ratios(self.middle(samples, lambda s: s.rss_kib / 1024), found, self.allocators, all_peers)
+        threaded = [w for w in found if w.threaded]
+        wall = tables.Ratios(self.middle(samples, lambda s: s.wall), threaded, self.allocators, timed)
+        for workload in found:
+            print(f"  {workload.name:<{tables.FIRST}} {workload.title}")
+        print()
+        cpu.print(f"CPU time (user and system) / best of {', '.join(timed)}", "s", tables.CPU_LIMIT)
+        rss.print("Peak of resident memory / best of all peers", "MiB", tables.RSS_LIMIT)
+        if threaded:
+            wall.print("Time on the clock of those with threads / best, as for CPU time", "s", None)
+        self.results = {name: {"ratios": [{"workload": w, "allocator": a, "ratio": r}
+                                          for (w, a), r in ratios.by_pair.items()],
+                               "geometric_means": ratios.means, "best_peer": ratios.best}
+                        for name, ratios in (("cpu", cpu), ("rss", rss), ("wall", wall))}
+        if cpu.of_ours() and rss.of_ours():
+            met, of = tables.print_verdicts(cpu, rss)
+            print(f"{met} of {of} goals met")
+
+    def pair(self):
+        _, samples = self.measure(programs.PAIRS)
+        tables.print_pairs(self.printed(samples), self.allocators)
+
+    def scaling(self):
+        _, samples = self.measure(programs.SCALING)
+        rates = self.middle(samples, lambda sample: sample.reported["operations_per_second"], max)
+        tables.print_scaling(rates, self.allocators)
+
+    def idle(self):
+        _, samples = self.measure(programs.IDLE)
+        _, shells = self.measure(programs.SHELL, 11)
+        sizes = {key: kib for (_, key), kib in self.middle(shells, lambda s: s.rss_kib).items()}
+        tables.print_idle(self.printed(samples), sizes, self.allocators)
+
+    def write(self):
+        rows = [{"workload": w, "allocator": a, "repetition": i, "cpu_seconds": round(s.cpu, 6),
+                 **{k: v for k, v in dataclasses.asdict(s).items() if k != "reported"}, **s.reported}
+                for (w, a), values in self.samples.items() for i, s in enumerate(values)]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        with open(self.options.csv, "w", newline="") as file:
+            out = csv.DictWriter(file, columns, restval="")
+            out.writeheader()
+            out.writerows(rows)
+        failures = [{"workload": w, "allocator": a, "why": why} for (w, a), why in self.failures.items()]
+        with open(self.options.json, "w") as file:
+            json.dump({"machine": machine(), "percent_of_work": self.place.percent,
+                       "allocators": {a.key: peers.version(a) for a in self.allocators}, "skipped": self.skipped,
+                       "failures": failures, "samples": rows, **self.results}, file, indent=1)
+        print(f"all samples in {self.options.csv} and {self.options.json}")
+
+
+def machine():
+    thp = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    offered = thp.read_text().split("[")[1].split("]")[0] if thp.exists() else "none"
+    return {"processors": os.cpu_count(), "kernel": os.uname().release, "transparent_huge_pages": offered}
+
+
+class OtherWork:
+    """How much of the processors others take meanwhile: with threads that have to wait for them, ratios mislead."""
+
+    def __init__(self):
+        self.started, self.busy, self.own = time.monotonic(), self.busy_seconds(), self.own_seconds()
+
+    @staticmethod
+    def busy_seconds():
+        user, nice, system, _, _, irq, soft_irq, *_ = map(int, pathlib.Path("/proc/stat").read_text().split()[1:8])
+        return (user + nice + system + irq + soft_irq) / os.sysconf("SC_CLK_TCK")
+
+    @staticmethod
+    def own_seconds():
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(u.ru_utime + u.ru_stime for u in used)
+
+    def share(self):
+        others = self.busy_seconds() - self.busy - (self.own_seconds() - self.own)
+        return max(0, others) / (time.monotonic() - self.started) / os.cpu_count()
+
+
+def main():
+    options = parse()
+    if options.list:
+        for workload in programs.WORKLOADS:
+            print(f"{workload.name:<{tables.FIRST}} {workload.title}")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="miniheap-preload-") as folder:
+        session = Session(options, folder)
+        wanted = os.environ.get("MINIHEAP_PRELOAD_LIBRARY") and re.search(options.contender, peers.OURS)
+        if not session.allocators or wanted and session.allocators[-1].key != peers.OURS:
+            print("nothing to measure", *session.skipped, sep="\n", file=sys.stderr)
+            return 1
+        facts = machine()
+        print(f"{facts['processors']} processors, huge pages: {facts['transparent_huge_pages']}; "
+              f"{options.repeat} repetitions, {session.place.percent} % of the work; "
+              + ("the best of them" if options.least else "medians"))
+        for a in session.allocators:
+            print(f"  {a.key:<{tables.FIRST}} {peers.version(a)}")
+        print(flush=True)
+        other_work = OtherWork()
+        chosen = [m for m in (session.pair, session.scaling, session.idle) if getattr(options, m.__name__)]
+        for measure in chosen or [session.compare]:
+            measure()
+        session.results["other_work"] = share = other_work.share()
+        if share > 0.03:
+            print(painted(f"other work took {share:.0%} of the processors: take no ratio from here as a result", "33"))
+        for reason in session.skipped:
+            print(painted("skipped", "33") + " " + reason)
+        for (workload, key), why in session.failures.items():
+            print(painted("FAILED", "31") + f"  {workload} under {key}: {why.splitlines()[0]}")
+        session.write()
+        return 1 if session.failures else 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that what was started is stopped
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
