@@ -3,7 +3,7 @@
 /// The arena: what a program creates, allocates from, and asks.
 #pragma once
 
-#include <miniheap/detail/core.hpp>
+#include <miniheap/detail/concurrent_core.hpp>
 #include <miniheap/fwd.hpp>
 #include <miniheap/inspect.hpp>
 #include <miniheap/policy/buffer_source.hpp>
@@ -32,7 +32,8 @@ template <page_source PageSource = mmap_source, lock_policy LockPolicy = coarse_
           fit_policy FitPolicy = first_fit, selection_policy SelectionPolicy = fullest_first,
           arena_config Config = arena_config{}>
 class miniheap_arena {
-  using core = detail::core<PageSource, FitPolicy, SelectionPolicy, Config>;
+  using core = detail::core_for<PageSource, LockPolicy, FitPolicy, SelectionPolicy, Config>;
+  static constexpr bool is_fine_grained = detail::locks_miniheaps<LockPolicy>;  // then the engine locks for itself
 
  public:
   using source_type = PageSource;
@@ -68,6 +69,7 @@ class miniheap_arena {
                                                        std::size_t alignment = default_alignment) noexcept {
     if (!std::has_single_bit(alignment)) [[unlikely]]
       return nullptr;
+    if constexpr (is_fine_grained) return core_.allocate(lock_, bytes, alignment);
     const entry_guard guard = enter_fast();
     return core_.allocate(bytes, alignment);
   }
@@ -77,7 +79,9 @@ class miniheap_arena {
     if (!std::has_single_bit(alignment)) return nullptr;
     void* p = nullptr;
     bool is_zeroed = false;
-    {
+    if (is_fine_grained && detail::is_small(bytes, alignment)) {
+      p = try_allocate(bytes, alignment);
+    } else {
       const entry_guard guard = enter();
       p = core_.allocate(bytes, alignment);
       is_zeroed = core_.is_last_zeroed(bytes, alignment);
@@ -97,6 +101,7 @@ class miniheap_arena {
   /// Gives an allocation back; nullptr is none. O(1) mostly; O(log n) when that makes a difference to the miniheap.
   [[gnu::always_inline]] void deallocate(void* p) noexcept {
     if (p == nullptr) return;
+    if constexpr (is_fine_grained) return core_.deallocate(lock_, p);
     const entry_guard guard = enter_fast();
     core_.deallocate(p);
   }
@@ -106,6 +111,7 @@ class miniheap_arena {
   [[gnu::always_inline]] void deallocate(void* p, std::size_t bytes,
                                          std::size_t alignment = default_alignment) noexcept {
     if (p == nullptr) return;
+    if constexpr (is_fine_grained) return core_.deallocate(lock_, p, bytes, alignment);
     const entry_guard guard = enter_fast();
     core_.deallocate(p, bytes, alignment);
   }
@@ -124,6 +130,7 @@ class miniheap_arena {
   [[nodiscard]] void* try_reallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
     if (p == nullptr) return try_allocate(bytes, alignment);
     if (!std::has_single_bit(alignment)) return nullptr;
+    if constexpr (is_fine_grained) return core_.reallocate(lock_, p, bytes, alignment);
     const entry_guard guard = enter();
     return core_.reallocate(p, bytes, alignment);
   }
@@ -131,20 +138,21 @@ class miniheap_arena {
   /// Whether `p` points into the pages of a miniheap or into a large allocation of this arena. Any pointer may be asked
   /// about. O(log n).
   [[nodiscard]] bool owns(const void* p) const noexcept {
-    const entry_guard guard = enter();
+    const auto guard = enter_shared();
     return core_.owns(p);
   }
 
   /// How many bytes of a live allocation may be used; 0 for nullptr. O(1), large: O(log n).
   [[nodiscard]] std::size_t usable_size(const void* p) const noexcept {
     if (p == nullptr) return 0;
+    if constexpr (is_fine_grained) return core_.usable_size(lock_, p);
     const entry_guard guard = enter();
     return core_.usable_size(p);
   }
 
   /// What the arena has from its page source, bytes. O(1).
   [[nodiscard]] std::size_t mapped_bytes() const noexcept {
-    const entry_guard guard = enter();
+    const auto guard = enter_shared();
     return core_.supply().mapped_bytes();
   }
 
@@ -207,8 +215,14 @@ class miniheap_arena {
 
   /// Nobody else is in the arena between `lock` and `unlock`: for a fork, which copies an arena as it is. The calling
   /// thread does not use the arena meanwhile; after the fork parent and child both unlock it.
-  void lock() const noexcept { lock_.lock(); }
-  void unlock() const noexcept { lock_.unlock(); }
+  void lock() const noexcept {
+    detail::note_wanted<set_lock>(core_.identity(), detail::lock_rank::set);
+    lock_.lock();
+  }
+  void unlock() const noexcept {
+    lock_.unlock();
+    detail::note_released<set_lock>(core_.identity(), detail::lock_rank::set);
+  }
 
   /// \name For a layer that keeps allocations in stock (<miniheap/thread_cache.hpp>), by **stock class**: the size
   /// class of a small allocation, or the length of a medium one; `detail::stock_classes` stands for none.
@@ -238,12 +252,14 @@ class miniheap_arena {
   /// Up to `want` allocations of a stock class into `batch`; at least one, or 0 where there is no memory. O(want)
   /// mostly.
   [[nodiscard]] std::uint32_t allocate_batch(std::uint32_t stock_class, void** batch, std::uint32_t want) noexcept {
+    if constexpr (is_fine_grained) return core_.allocate_batch(lock_, stock_class, batch, want);
     const entry_guard guard = enter();
     return core_.allocate_batch(stock_class, batch, want);
   }
 
   /// Takes allocations of a stock class back. O(count) mostly.
   void deallocate_batch(std::uint32_t stock_class, void* const* batch, std::uint32_t count) noexcept {
+    if constexpr (is_fine_grained) return core_.deallocate_batch(lock_, stock_class, batch, count);
     const entry_guard guard = enter();
     core_.deallocate_batch(stock_class, batch, count);
   }
@@ -268,33 +284,28 @@ class miniheap_arena {
   [[nodiscard]] const char* name() const noexcept { return core_.identity().name; }
 
  private:
-  /// Holds the lock of the set of miniheaps.
-  class entry_guard {
-   public:
-    [[gnu::always_inline]] explicit entry_guard(const miniheap_arena& arena) noexcept : lock_{arena.lock_} {
-      lock_.lock();
-    }
-    [[gnu::always_inline]] ~entry_guard() { lock_.unlock(); }
-    entry_guard(const entry_guard&) = delete;
-    entry_guard& operator=(const entry_guard&) = delete;
+  using set_lock = typename LockPolicy::set_lock;
+  using entry_guard = detail::lock_guard<set_lock>;
 
-   private:
-    typename LockPolicy::set_lock& lock_;
-  };
-
-  /// The same, and sees to it that no callback comes back in.
+  /// Holds the lock of the set of miniheaps, and sees to it that no callback comes back in.
   [[nodiscard]] entry_guard enter() const noexcept {
     if constexpr (core::checked) core_.supply().stop_callback(core_.identity());
-    return entry_guard{*this};
+    return entry_guard{lock_, core_.identity(), detail::lock_rank::set};
   }
 
-  /// The same for what has to be fast. A lock would stop a callback for ever, so it is looked for first; without a lock
-  /// the engine looks for it where more than a slot changes.
+  /// The same for what changes nothing.
+  [[nodiscard]] detail::shared_guard<set_lock> enter_shared() const noexcept {
+    if constexpr (core::checked) core_.supply().stop_callback(core_.identity());
+    return detail::shared_guard<set_lock>{lock_, core_.identity()};
+  }
+
+  /// The same as `enter` for what has to be fast. A lock would stop a callback for ever, so it is looked for first;
+  /// without a lock the engine looks for it where more than a slot changes.
   [[nodiscard, gnu::always_inline]] entry_guard enter_fast() const noexcept {
-    if constexpr (core::checked && !std::is_same_v<typename LockPolicy::set_lock, no_lock::set_lock>) {
+    if constexpr (core::checked && !std::is_same_v<set_lock, no_lock::set_lock>) {
       core_.supply().stop_callback(core_.identity());
     }
-    return entry_guard{*this};
+    return entry_guard{lock_, core_.identity(), detail::lock_rank::set};
   }
 
   [[noreturn, gnu::cold, gnu::noinline]] static void throw_bad_alloc() { throw std::bad_alloc{}; }
@@ -308,7 +319,7 @@ class miniheap_arena {
   }
 
   core core_;
-  [[no_unique_address]] mutable typename LockPolicy::set_lock lock_;
+  [[no_unique_address]] mutable set_lock lock_;
 };
 
 }  // namespace miniheap

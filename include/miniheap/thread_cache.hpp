@@ -4,7 +4,7 @@
 #pragma once
 
 #include <miniheap/arena.hpp>
-#include <miniheap/detail/thread_registry.hpp>
+#include <miniheap/detail/arena_caches.hpp>
 
 namespace miniheap {
 
@@ -28,16 +28,10 @@ class thread_cached {
   /// What `Arena` is constructed with. Nothing is mapped yet.
   template <class... Arguments>
   explicit thread_cached(Arguments&&... arguments) requires std::constructible_from<Arena, Arguments...>
-      : arena_{static_cast<Arguments&&>(arguments)...} {
-    const detail::registry_guard guard;
-    key_ = detail::next_cache_key();
-    place_ = static_cast<std::uint32_t>(key_ % detail::thread_caches::places);
-  }
+      : arena_{static_cast<Arguments&&>(arguments)...} {}
 
   thread_cached(const thread_cached&) = delete;
   thread_cached& operator=(const thread_cached&) = delete;
-
-  ~thread_cached() { drop_caches(); }
 
   /// \name As the arena's.
   ///@{
@@ -52,8 +46,8 @@ class thread_cached {
                                                        std::size_t alignment = default_alignment) noexcept {
     const std::uint32_t c = stock_class(bytes, alignment);
     if (c != detail::stock_classes) [[likely]] {
-      const place& mine = my_place();
-      if (is_current(mine) && !mine.cache->stock.is_empty(c)) [[likely]]
+      const place& mine = caches_.my_place();
+      if (caches_.is_current(mine) && !mine.cache->stock.is_empty(c)) [[likely]]
         return mine.cache->stock.take(c);
     }
     return allocate_more(c, bytes, alignment);
@@ -80,8 +74,8 @@ class thread_cached {
     if (bytes > detail::max_small_bytes) [[unlikely]]
       return nullptr;
     const std::uint32_t c = detail::size_class(bytes);
-    const place& mine = my_place();
-    return is_current(mine) && !mine.cache->stock.is_empty(c) ? mine.cache->stock.take(c) : nullptr;
+    const place& mine = caches_.my_place();
+    return caches_.is_current(mine) && !mine.cache->stock.is_empty(c) ? mine.cache->stock.take(c) : nullptr;
   }
 
   [[nodiscard, gnu::always_inline]] bool try_deallocate_quickly(void* p) noexcept {
@@ -136,25 +130,22 @@ class thread_cached {
   [[nodiscard]] arena_stats stats() const noexcept {
     const detail::registry_guard guard;
     arena_stats stats = arena_.stats();
-    subtract_stocks(stats);
+    caches_.subtract_from(stats);
     return stats;
   }
 
   /// As the arena's. The stocks of other threads go back at their next call.
   std::size_t trim() noexcept {
-    {
-      const detail::registry_guard guard;
-      change_key();
-    }
+    caches_.call_back();
     const std::size_t before_bytes = arena_.mapped_bytes();
     flush();
-    give_back_spares();
+    caches_.give_back_spares();
     const std::size_t unmapped_bytes = before_bytes - arena_.mapped_bytes();  // unless others map at the same time
     return arena_.trim() + (unmapped_bytes <= before_bytes ? unmapped_bytes : 0);
   }
 
   void release() noexcept {
-    drop_caches();
+    caches_.drop();
     arena_.release();
   }
 
@@ -165,7 +156,7 @@ class thread_cached {
   }
 
   [[nodiscard]] check_result check() const noexcept {
-    if (detail::thread_cache* const cache = find_cache()) {
+    if (detail::thread_cache* const cache = caches_.find()) {
       if (const char* const broken = cache->stock.check()) return {broken, cache};
     }
     flush();
@@ -175,13 +166,13 @@ class thread_cached {
   template <std::invocable<std::string_view> Sink>
   void dump(Sink&& sink, dump_format format = dump_format::text) const {
     const detail::registry_guard guard;
-    arena_.dump(sink, format, [&](arena_stats& stats) { subtract_stocks(stats); });
+    arena_.dump(sink, format, [&](arena_stats& stats) { caches_.subtract_from(stats); });
   }
 
   template <std::invocable<std::string_view> Sink>
   bool try_dump(Sink&& sink, dump_format format = dump_format::text) const {
     if (!detail::cache_registry_lock.try_lock()) return false;
-    const bool is_written = arena_.try_dump(sink, format, [&](arena_stats& stats) { subtract_stocks(stats); });
+    const bool is_written = arena_.try_dump(sink, format, [&](arena_stats& stats) { caches_.subtract_from(stats); });
     detail::cache_registry_lock.unlock();
     return is_written;
   }
@@ -202,10 +193,11 @@ class thread_cached {
 
   /// Gives the stock of the calling thread back to the arena.
   void flush() const noexcept {
-    if (detail::thread_cache* const cache = find_cache()) cache->stock.flush(arena_);
+    if (detail::thread_cache* const cache = caches_.find()) cache->stock.flush(arena_);
   }
 
  private:
+  using place = detail::thread_caches::place;
   static constexpr bool is_checked = config.checks != check_level::none;
 
   [[gnu::always_inline]] static std::uint32_t stock_class(std::size_t bytes, std::size_t alignment) noexcept {
@@ -216,15 +208,6 @@ class thread_cached {
     return stock_class(bytes, alignment) == c;
   }
 
-  /// Where the calling thread's cache is found; not so before `attach`, and after the key has changed.
-  using place = detail::thread_caches::place;
-  [[nodiscard, gnu::always_inline]] const place& my_place() const noexcept {
-    return detail::caches_of_this_thread.current[place_];
-  }
-  [[nodiscard, gnu::always_inline]] bool is_current(const place& mine) const noexcept {
-    return mine.key == __atomic_load_n(&key_, __ATOMIC_RELAXED);
-  }
-
   [[gnu::always_inline]] void put(std::uint32_t c, void* p) noexcept {
     if (c == detail::stock_classes || !try_put(c, p)) [[unlikely]]
       deallocate_more(c, p);
@@ -232,8 +215,8 @@ class thread_cached {
 
   /// False: the stock is full, or not there, or that is a double free.
   [[gnu::always_inline]] bool try_put(std::uint32_t c, void* p) noexcept {
-    const place& mine = my_place();
-    if (!is_current(mine) || mine.cache->stock.is_full(c)) [[unlikely]]
+    const place& mine = caches_.my_place();
+    if (!caches_.is_current(mine) || mine.cache->stock.is_full(c)) [[unlikely]]
       return false;
     if (is_checked && mine.cache->stock.was_put_last(c, p)) [[unlikely]]
       return false;
@@ -249,7 +232,7 @@ class thread_cached {
 
   [[gnu::noinline]] void* allocate_more(std::uint32_t c, std::size_t bytes, std::size_t alignment) noexcept {
     if (c != detail::stock_classes) {
-      if (detail::thread_cache* const cache = attach()) {
+      if (detail::thread_cache* const cache = caches_.attach()) {
         if (!cache->stock.is_empty(c)) return cache->stock.take(c);
         if (void* const p = cache->stock.refill(arena_, c, config.thread_cache_bytes)) return p;
       }
@@ -261,7 +244,7 @@ class thread_cached {
 
   [[gnu::noinline]] void deallocate_more(std::uint32_t c, void* p) noexcept {
     if (c == detail::stock_classes) return arena_.deallocate(p);
-    if (detail::thread_cache* const cache = attach()) {
+    if (detail::thread_cache* const cache = caches_.attach()) {
       if (is_checked && !cache->stock.is_full(c) && cache->stock.was_put_last(c, p)) return free_twice(*cache, c, p);
       cache->stock.overflow(arena_, c, p, config.thread_cache_bytes);
     } else {
@@ -279,120 +262,10 @@ class thread_cached {
     return arena_.try_reallocate(p, bytes, alignment);
   }
 
-  /// \name Caches come and go.
-  ///@{
-  static constexpr std::size_t cache_bytes = detail::align_up(
-      detail::align_up(sizeof(detail::thread_cache), sizeof(void*)) + detail::stock_array_bytes, detail::page_bytes);
-
-  /// The calling thread's cache, made where it has none; nullptr: the thread is about to end, or there is no memory.
-  detail::thread_cache* attach() noexcept {
-    detail::thread_caches& mine = detail::caches_of_this_thread;
-    if (mine.has_ended) return nullptr;
-    detail::thread_cache* cache = nullptr;
-    bool is_first = false;
-    {
-      const detail::registry_guard guard;
-      is_first = mine.all == nullptr;
-      cache = find_in_registry();
-      if (cache == nullptr) cache = make_cache(mine);
-      if (cache == nullptr) return nullptr;
-      // Since the key has changed the stock is not wanted.
-      if (cache->key != key_) cache->stock.flush(arena_);
-      cache->key = key_;
-      mine.current[place_] = {key_, cache};
-    }
-    if (is_first && !detail::watch_this_thread()) {
-      const detail::registry_guard guard;
-      leave(*cache);
-      mine.current[place_] = {};
-      return nullptr;
-    }
-    return cache;
-  }
-
-  /// The same where there is one. The calling thread's list changes under the lock only, even by others.
-  detail::thread_cache* find_cache() const noexcept {
-    if (const place& mine = my_place(); is_current(mine)) return mine.cache;
-    const detail::registry_guard guard;
-    return find_in_registry();
-  }
-
-  detail::thread_cache* find_in_registry() const noexcept {
-    detail::thread_cache* cache = detail::caches_of_this_thread.all;
-    while (cache != nullptr && cache->arena != this) cache = cache->of_thread.next;
-    return cache;
-  }
-
-  detail::thread_cache* make_cache(detail::thread_caches& mine) noexcept {
-    void* memory = spares_;
-    if (memory != nullptr) {
-      spares_ = *static_cast<void**>(memory);
-    } else {
-      memory = arena_.map_metadata(cache_bytes);
-      if (memory == nullptr) return nullptr;
-    }
-    auto** const arrays = reinterpret_cast<void**>(static_cast<std::byte*>(memory) +
-                                                   detail::align_up(sizeof(detail::thread_cache), sizeof(void*)));
-    auto& cache = *::new (memory) detail::thread_cache{this, leave, arrays};
-    cache.key = key_;
-    cache.of_thread.insert(mine.all, cache, &detail::thread_cache::of_thread);
-    cache.of_arena.insert(caches_, cache, &detail::thread_cache::of_arena);
-    return &cache;
-  }
-
-  static void leave(detail::thread_cache& cache) noexcept {
-    auto& self = *static_cast<thread_cached*>(cache.arena);
-    cache.stock.flush(self.arena_);
-    self.unlink(cache);
-  }
-
-  /// Takes a cache out of the lists and keeps its memory for the next thread.
-  void unlink(detail::thread_cache& cache) noexcept {
-    cache.of_thread.remove(&detail::thread_cache::of_thread);
-    cache.of_arena.remove(&detail::thread_cache::of_arena);
-    cache.~thread_cache();
-    spares_ = ::new (static_cast<void*>(&cache)) void* {spares_};
-  }
-
-  /// Forgets what is in stock: the arena is about to go, or to be as new.
-  void drop_caches() noexcept {
-    {
-      const detail::registry_guard guard;
-      change_key();
-      while (caches_ != nullptr) unlink(*caches_);
-    }
-    give_back_spares();
-  }
-
-  void give_back_spares() noexcept {
-    const detail::registry_guard guard;
-    void* rest = spares_;
-    spares_ = nullptr;
-    while (rest != nullptr) {
-      void* const spare = rest;
-      rest = *static_cast<void**>(spare);
-      if (!arena_.unmap_metadata(spare, cache_bytes)) spares_ = ::new (spare) void* {spares_};
-    }
-  }
-
-  void change_key() noexcept { __atomic_store_n(&key_, detail::next_cache_key(), __ATOMIC_RELAXED); }
-
-  void subtract_stocks(arena_stats& stats) const noexcept {
-    for (const detail::thread_cache* cache = caches_; cache != nullptr; cache = cache->of_arena.next) {
-      stats.cache_bytes += cache->stock.bytes();
-      stats.allocations -= cache->stock.slots();
-    }
-    stats.live_bytes -= stats.cache_bytes;
-  }
-  ///@}
-
   [[noreturn, gnu::cold, gnu::noinline]] static void throw_bad_alloc() { throw std::bad_alloc{}; }
 
-  mutable Arena arena_;                     // a flush changes nothing that can be told from outside
-  std::uint64_t key_ = 0;                   // written under the registry's lock
-  std::uint32_t place_ = 0;                 // in each thread's `current`
-  detail::thread_cache* caches_ = nullptr;  // under the registry's lock
-  void* spares_ = nullptr;                  // memory for caches, a list; under the registry's lock
+  mutable Arena arena_;  // a flush changes nothing that can be told from outside
+  detail::arena_caches<Arena> caches_{arena_};
 };
 
 /// The default for servers: as `miniheap_arena<>`, with a thread cache in front.

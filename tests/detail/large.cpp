@@ -119,7 +119,7 @@ TEST_CASE("large: what cannot be unmapped is purged, counted, and tried again", 
   CHECK(s.mapped_bytes() == 0);
 }
 
-TEST_CASE("large: what was freed serves the next that is nearly as long", "[large]") {
+TEST_CASE("large: what was freed serves the next that is about as long", "[large]") {
   supply s{source{}};
   keeping large;
   void* const p = large.allocate(s, 4 * place_bytes, 16);
@@ -128,7 +128,7 @@ TEST_CASE("large: what was freed serves the next that is nearly as long", "[larg
   CHECK(large.free_bytes() == 4 * place_bytes);
   require_valid(large, s);
 
-  void* const other = large.allocate(s, 2 * place_bytes, 16);  // would waste as much again
+  void* const other = large.allocate(s, place_bytes, 16);  // would waste three times as much
   CHECK(other != p);
   CHECK(large.is_last_fresh());
 
@@ -142,6 +142,13 @@ TEST_CASE("large: what was freed serves the next that is nearly as long", "[larg
   CHECK(large.free_bytes() == 0);
   CHECK(large.resize(s, address_of(q), page_bytes, 16) == q);
   CHECK(large.free_bytes() == 0);  // the tail goes back at once
+  require_valid(large, s);
+
+  large.deallocate(s, address_of(q));
+  void* const grown = large.allocate(s, 3 * place_bytes, 16);  // what is too short grows
+  CHECK_FALSE(large.is_last_fresh());
+  CHECK(large.free_bytes() == 0);
+  CHECK(large.bytes_at(address_of(grown)) == 3 * place_bytes);
   require_valid(large, s);
   large.release(s);
   CHECK(s.mapped_bytes() == 0);

@@ -89,7 +89,7 @@ TEST_CASE("stock: a bin grows with use, up to its capacity", "[stock]") {
     std::size_t most = 0;
     for (int round = 0; round < 30; ++round) {
       std::vector<void*> live;
-      for (int n = 0; n < 3000; ++n) live.push_back(one.allocate(c));
+      for (std::uint32_t n = 0; n < stock_capacity(c); ++n) live.push_back(one.allocate(c));
       for (void* const p : live) one.deallocate(c, p);
       most = std::max(most, one.s.bytes() / bytes_of_stock_class(c));
     }
@@ -99,6 +99,19 @@ TEST_CASE("stock: a bin grows with use, up to its capacity", "[stock]") {
     REQUIRE(one.s.check() == nullptr);
     one.s.flush(one.arena);
   }
+}
+
+TEST_CASE("stock: a thread that frees all it has keeps little", "[stock]") {
+  stocked one;
+  one.budget_bytes = SIZE_MAX;
+  std::vector<std::pair<std::uint32_t, void*>> live;
+  for (std::uint32_t c = 0; c < size_classes; ++c) {
+    for (int n = 0; n < 20000; ++n) live.emplace_back(c, one.allocate(c));
+  }
+  for (const auto& [c, p] : live) one.deallocate(c, p);
+  CHECK(one.s.bytes() <= size_classes * 16 * 1024);
+  REQUIRE(one.s.check() == nullptr);
+  CHECK(one.arena.out.size() == one.s.slots());
 }
 
 TEST_CASE("stock: bins that nobody uses are emptied", "[stock]") {

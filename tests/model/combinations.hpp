@@ -80,7 +80,7 @@ void run_arena(std::size_t buffer_bytes) {
 }
 
 /// Runs the model test over arenas of these policies: without a lock, and with a mutex and little memory; one fit also
-/// with a thread cache in front.
+/// with a thread cache in front, and with a lock for each miniheap.
 template <class Source, class Fit, class Selection>
 void run() {
   using namespace miniheap;
@@ -90,6 +90,7 @@ void run() {
   run_arena<Source, arena_of<Source, lock, Fit, Selection>>(few_bytes);
   if constexpr (std::is_same_v<Fit, first_fit>) {
     run_arena<Source, thread_cached<arena_of<Source, no_lock, Fit, Selection>>>(few_bytes);
+    run_arena<Source, arena_of<Source, fine_grained_lock, Fit, Selection>>(few_bytes);
   }
 }
 

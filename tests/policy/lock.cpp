@@ -8,9 +8,13 @@
 #include <chrono>
 #include <cstring>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <type_traits>
 #include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace miniheap;
 
@@ -22,6 +26,16 @@ void in_threads(int count, Work work) {
   for (int n = 0; n < count; ++n) threads.emplace_back(work, n);
   for (std::thread& thread : threads) thread.join();
 }
+
+/// Waits until a thread waits to hold a lock exclusively; the caller holds it shared.
+void await_writer(futex_shared_mutex& mutex) {
+  while (mutex.try_lock_shared()) {
+    mutex.unlock_shared();
+    std::this_thread::yield();
+  }
+}
+
+constinit futex_shared_mutex static_mutex;
 
 constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_bytes = 64 * KiB};
 
@@ -75,7 +89,132 @@ TEST_CASE("lock: a futex_mutex that is held is not to be had, before and after t
   }
 }
 
-TEMPLATE_TEST_CASE("lock: four threads use one arena", "[lock]", coarse_lock<>, coarse_lock<std::mutex>) {
+TEST_CASE("lock: a futex_shared_mutex has many readers or one writer", "[lock]") {
+  futex_shared_mutex mutex;
+  std::uint64_t twice[2] = {0, 0};  // equal for whoever holds the lock
+  std::atomic<int> broken = 0;
+  const int rounds = 40000;
+  in_threads(4, [&](int n) {
+    for (int i = 0; i < rounds; ++i) {
+      if (i % 8 == 2 * n) {
+        if (i % 16 == 2 * n) {
+          mutex.lock();
+        } else {
+          while (!mutex.try_lock()) std::this_thread::yield();
+        }
+        if (++twice[0] != ++twice[1]) ++broken;
+        if (i % 1000 == 0) std::this_thread::yield();
+        mutex.unlock();
+      } else {
+        mutex.lock_shared();
+        if (twice[0] != twice[1]) ++broken;
+        if (i % 1000 == 0) std::this_thread::yield();
+        mutex.unlock_shared();
+      }
+    }
+  });
+  CHECK(broken == 0);
+  CHECK(twice[0] == 4 * rounds / 8);
+  CHECK(twice[1] == 4 * rounds / 8);
+}
+
+TEST_CASE("lock: readers hold a futex_shared_mutex at the same time", "[lock]") {
+  futex_shared_mutex& mutex = static_mutex;
+  for (int round = 0; round < 2; ++round) {  // before and after there were threads
+    mutex.lock_shared();
+    CHECK(mutex.try_lock_shared());
+    CHECK(!mutex.try_lock());
+    std::thread{[&] {
+      mutex.lock_shared();
+      mutex.unlock_shared();
+    }}.join();
+    mutex.unlock_shared();
+    mutex.unlock_shared();
+    CHECK(mutex.try_lock());
+    CHECK(!mutex.try_lock_shared());
+    CHECK(!mutex.try_lock());
+    mutex.unlock();
+    mutex.lock();
+    CHECK(!mutex.try_lock_shared());
+    mutex.unlock();
+  }
+}
+
+TEST_CASE("lock: a writer that waits for a futex_shared_mutex comes before new readers", "[lock]") {
+  futex_shared_mutex mutex;
+  std::string order;  // whoever writes holds the lock
+  mutex.lock_shared();
+  std::thread writer{[&] {
+    mutex.lock();
+    order += "writer ";
+    mutex.unlock();
+  }};
+  await_writer(mutex);
+  std::thread reader{[&] {
+    mutex.lock_shared();
+    order += "reader ";
+    mutex.unlock_shared();
+  }};
+  std::this_thread::sleep_for(std::chrono::milliseconds{20});  // both sleep
+  order += "first ";
+  mutex.unlock_shared();
+  writer.join();
+  reader.join();
+  CHECK(order == "first writer reader ");
+}
+
+TEST_CASE("lock: writers are not starved by readers that never leave a futex_shared_mutex alone", "[lock]") {
+  futex_shared_mutex mutex;
+  std::atomic<int> written = 0;
+  in_threads(3, [&](int n) {
+    if (n == 0) {
+      for (; written < 200; ++written) {
+        mutex.lock();
+        mutex.unlock();
+      }
+      return;
+    }
+    while (written < 200) {
+      mutex.lock_shared();
+      std::this_thread::yield();  // the other reader is inside before this one leaves
+      mutex.unlock_shared();
+    }
+  });
+  CHECK(written == 200);
+}
+
+TEST_CASE("lock: a child that was forked under a futex_shared_mutex goes on with it", "[lock]") {
+  futex_shared_mutex mutex;
+  mutex.lock();
+  std::thread reader{[&] {
+    mutex.lock_shared();
+    mutex.unlock_shared();
+  }};
+  std::thread writer{[&] {
+    mutex.lock();
+    mutex.unlock();
+  }};
+  std::this_thread::sleep_for(std::chrono::milliseconds{20});  // both sleep, and neither is in the child
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(20);  // to wait for ever is a failure too
+    mutex.unlock();
+    mutex.lock_shared();
+    mutex.unlock_shared();
+    mutex.lock();
+    mutex.unlock();
+    ::_exit(mutex.try_lock() ? 0 : 1);
+  }
+  mutex.unlock();
+  reader.join();
+  writer.join();
+  int status = -1;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+TEMPLATE_TEST_CASE("lock: four threads use one arena", "[lock]", coarse_lock<>, coarse_lock<std::mutex>,
+                   fine_grained_lock) {
   using arena_type = miniheap_arena<counting_source<>, TestType, good_fit, fullest_first, tiny>;
   arena_type arena{"shared"};
   std::atomic<int> broken = 0;
@@ -118,4 +257,5 @@ TEST_CASE("lock: no_lock takes no room", "[lock]") {
   CHECK(sizeof(unlocked) <= sizeof(locked));
   CHECK(std::is_empty_v<no_lock::set_lock>);
   CHECK(sizeof(futex_mutex) == 4);
+  CHECK(sizeof(futex_shared_mutex) == 8);
 }

@@ -94,3 +94,21 @@ TEST_CASE("mmap_source: a failed remap changes nothing", "[page_source]") {
   CHECK(is_filled(p, 64 * KiB, 3));
   CHECK(source.unmap(p, 64 * KiB));
 }
+
+TEST_CASE("mmap_source: populated pages are resident, and keep what they hold", "[page_source]") {
+  mmap_source source;
+  auto* const p = static_cast<std::byte*>(source.map(64 * KiB, 64 * KiB));
+  REQUIRE(p != nullptr);
+  p[5] = std::byte{7};
+  source.populate(p, 32 * KiB);
+  source.prefer_huge_pages(p, 64 * KiB);  // nothing to see at this size, and nothing lost
+  unsigned char is_resident[16] = {};
+  REQUIRE(::mincore(p, 64 * KiB, is_resident) == 0);
+  if ((is_resident[1] & 1) != 0) {  // the kernel can, since 5.14
+    for (int page = 0; page < 8; ++page) CHECK((is_resident[page] & 1) == 1);
+    for (int page = 8; page < 16; ++page) CHECK((is_resident[page] & 1) == 0);
+  }
+  CHECK(p[5] == std::byte{7});
+  CHECK(is_filled(p + 8, 32 * KiB - 8, 0));
+  CHECK(source.unmap(p, 64 * KiB));
+}

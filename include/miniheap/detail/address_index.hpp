@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
 /// Answers "is there a miniheap of this arena at this address" without reading memory at the address: a hash table of
-/// addresses with open addressing, at most half full, and in front of it the ones that were asked for last. Those may be
-/// asked for without a lock: an answer concerns a pointer that the asking thread holds, whose miniheap neither comes nor
-/// goes meanwhile.
+/// addresses with open addressing, at most half full, and in front of it the ones that were asked for last. Those may
+/// be asked for without a lock: an answer concerns a pointer that the asking thread holds, whose miniheap neither comes
+/// nor goes meanwhile.
 #pragma once
 
 #include <miniheap/detail/units.hpp>

@@ -4,7 +4,7 @@
 /// or medium allocation ever starts. Their descriptors are out of band, in a tree ordered by address.
 ///
 /// A mapping that was freed is **idle**. As long as idle mappings take no more than a reserve they stay, and serve the
-/// next allocation that is nearly as long; beyond it, and where the page source will not take one back, they wait.
+/// next allocation of about that length; beyond it, and where the page source will not take one back, they wait.
 #pragma once
 
 #include <miniheap/detail/miniheap_descriptor.hpp>
@@ -24,6 +24,7 @@ class large_mappings {
     if (alignment < MiniheapBytes) alignment = MiniheapBytes;
     const std::size_t whole_bytes = align_up(bytes, page_bytes);
     mapping* taken = take_idle(whole_bytes, alignment);
+    if (taken == nullptr) taken = grow_idle(supply, whole_bytes, alignment);
     is_last_fresh_ = taken == nullptr;
     if (taken == nullptr) {
       settle(supply);
@@ -183,16 +184,36 @@ class large_mappings {
     return nullptr;
   }
 
-  /// The shortest idle mapping that is long enough, if it is not much longer. O(log n).
+  /// The shortest idle mapping that is long enough, if it is not more than twice as long. O(log n).
   mapping* take_idle(std::size_t whole_bytes, std::size_t alignment) noexcept {
     const auto it = idle_.lower_bound(whole_bytes, length_order{});
-    if (it == idle_.end() || it->mapped_bytes - whole_bytes > whole_bytes / 4) return nullptr;
+    if (it == idle_.end() || it->mapped_bytes - whole_bytes > whole_bytes) return nullptr;
     mapping& taken = *it;
     if ((taken.address & (alignment - 1)) != 0) return nullptr;
-    idle_.erase(it);
+    take_out(taken);
+    return &taken;
+  }
+
+  /// The longest idle mapping that is too short, made as long as needed: its pages need no page faults any more. O(log
+  /// n) and the page source's time.
+  template <class Supply>
+  mapping* grow_idle(Supply& supply, std::size_t whole_bytes, std::size_t alignment) noexcept {
+    auto it = idle_.lower_bound(whole_bytes, length_order{});
+    if (it == idle_.begin()) return nullptr;
+    mapping& taken = *--it;
+    if ((taken.address & (alignment - 1)) != 0) return nullptr;
+    void* const p = supply.remap(reinterpret_cast<void*>(taken.address), taken.mapped_bytes, whole_bytes, alignment);
+    if (p == nullptr) return nullptr;
+    take_out(taken);
+    taken.address = address_of(p);
+    taken.mapped_bytes = whole_bytes;
+    return &taken;
+  }
+
+  void take_out(mapping& taken) noexcept {
+    idle_.erase(idle_.iterator_to(taken));
     idle_bytes_ -= taken.mapped_bytes;
     taken.is_purged = false;
-    return &taken;
   }
 
   /// Unmaps idle mappings, the longest first, until the reserve has room for all, or the page source refuses one.
@@ -211,8 +232,7 @@ class large_mappings {
       if (!gone.is_purged) gone.is_purged = supply.purge(p, gone.mapped_bytes);
       return false;
     }
-    idle_.erase(idle_.iterator_to(gone));
-    idle_bytes_ -= gone.mapped_bytes;
+    take_out(gone);
     records_.give(&gone);
     return true;
   }

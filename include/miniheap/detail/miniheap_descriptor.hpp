@@ -7,6 +7,7 @@
 #include <miniheap/config.hpp>
 #include <miniheap/detail/free_spans.hpp>
 #include <miniheap/detail/slab.hpp>
+#include <miniheap/policy/lock.hpp>
 
 #include <boost/intrusive/set_hook.hpp>
 
@@ -32,7 +33,8 @@ constexpr unsigned next_level(unsigned level, std::uint32_t used, std::uint32_t 
   return used + slack > low && used <= high + slack ? level : exact;
 }
 
-template <class Geometry, fit_policy Fit>
+/// `Lock` is for the engine that lets several threads in; see concurrent_core.hpp.
+template <class Geometry, fit_policy Fit, class Lock = no_lock::null_mutex>
 class miniheap_descriptor : public tree_hook, public all_hook {
  public:
   /// The slabs of one size class that have a free slot and are not active. Every such slab of the miniheap is in it;
@@ -71,8 +73,14 @@ class miniheap_descriptor : public tree_hook, public all_hook {
   [[nodiscard]] bin& bin_of(std::uint32_t size_class) noexcept { return bins_[size_class]; }
   [[nodiscard]] const bin& bin_of(std::uint32_t size_class) const noexcept { return bins_[size_class]; }
 
-  /// Pages were freed since the free spans were last purged.
+  /// Pages were freed, or populated, since the free spans were last purged.
   bool has_dirty_spans = false;
+
+  [[no_unique_address]] Lock lock;
+  /// The kernel was asked for huge pages: one fault makes 2 MiB of it resident.
+  bool has_huge_pages = false;
+  /// From this page on no page was touched since it was mapped, or purged; `Geometry::pages` if that is not known.
+  std::uint32_t first_untouched = Geometry::head_pages;
 
   /// Finds room for `pages` pages at a multiple of `align_pages`, and takes it. Returns the first page's entry, of no
   /// kind yet, or nullptr. Complexity is the fit policy's.

@@ -12,10 +12,10 @@
 
 namespace miniheap::detail {
 
-template <class Geometry, fit_policy Fit, selection_policy Selection>
+template <class Geometry, fit_policy Fit, selection_policy Selection, class Lock = no_lock::null_mutex>
 class miniheap_set {
  public:
-  using descriptor = miniheap_descriptor<Geometry, Fit>;
+  using descriptor = miniheap_descriptor<Geometry, Fit, Lock>;
   using bin = typename descriptor::bin;
 
   /// The order of selection, made total by the address.
@@ -58,17 +58,30 @@ class miniheap_set {
     return tree.empty() ? nullptr : tree.begin()->owner;
   }
 
+  /// Of the first `most` miniheaps with such a slot, in the order of selection, the first that `visit(descriptor&)`
+  /// wants; nullptr: none. O(`most`).
+  template <class Visit>
+  descriptor* find_with_slot(std::uint32_t size_class, std::uint32_t most, Visit visit) const {
+    for (const bin& b : bins_[size_class]) {
+      if (most-- == 0) break;
+      if (visit(*b.owner)) return b.owner;
+    }
+    return nullptr;
+  }
+
   /// The first miniheap with a free span of `pages` pages, or nullptr. O(length classes), whatever the number of
-  /// miniheaps.
-  [[nodiscard]] descriptor* first_with_span(std::uint32_t pages) const noexcept {
+  /// miniheaps. `except` is passed over.
+  [[nodiscard]] descriptor* first_with_span(std::uint32_t pages, const descriptor* except = nullptr) const noexcept {
     descriptor* first = nullptr;
     const std::uint32_t sure = length_class_at_least(pages);
     for (std::uint64_t mask = sure < 64 ? span_mask_ & (~std::uint64_t{0} << sure) : 0; mask != 0; mask &= mask - 1) {
       auto& tree_of_class = spans_[static_cast<std::uint32_t>(std::countr_zero(mask))];
-      auto& m = const_cast<descriptor&>(*tree_of_class.begin());
+      auto it = tree_of_class.begin();
+      if (&*it == except && ++it == tree_of_class.end()) continue;
+      auto& m = const_cast<descriptor&>(*it);
       if (first == nullptr || before(m, *first)) first = &m;
     }
-    return first != nullptr ? first : search_class(pages, 4);
+    return first != nullptr || except != nullptr ? first : search_class(pages, 4);
   }
 
   /// The same, however long it takes to find out. O(n spans).
@@ -228,8 +241,8 @@ class miniheap_set {
   std::size_t empty_count_ = 0;  // miniheaps without a used page
 };
 
-template <class Geometry, fit_policy Fit, selection_policy Selection>
-check_result miniheap_set<Geometry, Fit, Selection>::check() const noexcept {
+template <class Geometry, fit_policy Fit, selection_policy Selection, class Lock>
+check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcept {
   std::size_t counted = 0;
   std::size_t empty = 0;
   std::size_t with_span = 0;

@@ -12,12 +12,13 @@ namespace miniheap::detail {
 
 /// Every miniheap is in the set and in the index. Empty ones take no more than `Config.reserve_bytes`, unless the page
 /// source refuses to take them.
-template <page_source Source, fit_policy Fit, selection_policy Selection, arena_config Config>
+template <page_source Source, fit_policy Fit, selection_policy Selection, arena_config Config,
+          class Lock = no_lock::null_mutex>
 class miniheap_store {
  public:
   using source_type = Source;
   using shape = geometry<Config.miniheap_bytes>;
-  using set = miniheap_set<shape, Fit, Selection>;
+  using set = miniheap_set<shape, Fit, Selection, Lock>;
   using descriptor = typename set::descriptor;
 
   explicit miniheap_store(Source source) : supply_{static_cast<Source&&>(source)} {}
@@ -43,15 +44,20 @@ class miniheap_store {
   /// The reserve has room for all miniheaps together, so each may stay, empty or not.
   [[nodiscard]] bool fits_reserve() const noexcept { return fits_reserve_; }
 
+  /// What is mapped from now on had better be in huge pages.
+  [[nodiscard]] bool is_large_enough_for_huge_pages() const noexcept {
+    return Config.huge_pages_from_bytes != 0 && supply_.mapped_bytes() > Config.huge_pages_from_bytes;
+  }
+
   /// A span in the first miniheap in the order of selection that has room, at last in a new one. nullptr: no memory.
   page_entry* take_span(descriptor* first_choice, std::uint32_t pages, std::uint32_t align_pages) noexcept {
     if (first_choice != nullptr) {
-      if (page_entry* const first = miniheaps_.take_span(*first_choice, pages, align_pages)) return first;
+      if (page_entry* const first = take_span_of(*first_choice, pages, align_pages)) return first;
     }
     descriptor* last_resort = map_miniheap();
     if (last_resort == nullptr)
       last_resort = miniheaps_.any_with_span(pages + align_pages - 1);  // one that a quick look passed over
-    return last_resort == nullptr ? nullptr : miniheaps_.take_span(*last_resort, pages, align_pages);
+    return last_resort == nullptr ? nullptr : take_span_of(*last_resort, pages, align_pages);
   }
 
   /// A miniheap has become empty: it stays if the reserve has room, else it goes back.
@@ -111,17 +117,48 @@ class miniheap_store {
   }
 
  private:
+  page_entry* take_span_of(descriptor& m, std::uint32_t pages, std::uint32_t align_pages) noexcept {
+    page_entry* const first = miniheaps_.take_span(m, pages, align_pages);
+    if constexpr (hinted_page_source<Source>) {
+      if (first != nullptr && shape::page_of(first) + pages > m.first_untouched) populate(m, *first);
+    }
+    return first;
+  }
+
+  /// A used span reaches into pages that were never touched. In a miniheap that is being filled these are populated in
+  /// one call together with some that will follow, in proportion to what is in use, so that a small arena stays small.
+  /// Long spans are left to the program: it may never touch all of them.
+  void populate(descriptor& m, const page_entry& first) noexcept {
+    constexpr std::uint32_t most_pages = 64;
+    const std::uint32_t begin = shape::page_of(&first) < m.first_untouched ? m.first_untouched : shape::page_of(&first);
+    std::uint32_t end = shape::page_of(&first) + first.pages;
+    if (!m.has_huge_pages && end - begin <= most_pages / 4) {
+      const std::uint32_t used_pages =
+          m.used_pages() + (miniheaps_.size() > 1 ? shape::pages : 0);  // others are fuller, so most of one at least
+      const std::uint32_t ahead = used_pages / 16 < most_pages ? used_pages / 16 : most_pages;
+      end = end + ahead < shape::pages ? end + ahead : shape::pages;
+      if (end - begin > 1) supply_.populate(shape::memory_of(m.map() + begin), (end - begin) * page_bytes);
+      m.has_dirty_spans = true;
+    }
+    m.first_untouched = end;
+  }
+
   /// A new empty miniheap, or nullptr and nothing has changed.
   descriptor* map_miniheap() noexcept {
     if (!index_.reserve(supply_)) return nullptr;
     void* const room = take_room();
     if (room == nullptr) return nullptr;
+    const bool is_dense = is_large_enough_for_huge_pages();
     void* const memory = supply_.map(Config.miniheap_bytes, Config.miniheap_bytes);
     if (memory == nullptr) {
       give_room(room);
       return nullptr;
     }
     descriptor& m = *::new (room) descriptor{memory, next_sequence_++, maps_zeroed<Source>};
+    if (is_dense) {
+      supply_.prefer_huge_pages(memory, Config.miniheap_bytes);
+      m.has_huge_pages = true;
+    }
     index_.insert(address_of(memory));
     miniheaps_.insert(m);
     update_fits_reserve();
@@ -145,8 +182,10 @@ class miniheap_store {
     m.has_dirty_spans = false;
     m.for_each_span([&](const page_entry& first, bool is_free) {
       if (!is_free) return;
+      const std::uint32_t page = shape::page_of(&first);
       if (supply_.purge(shape::memory_of(&first), first.pages * page_bytes)) {
         bytes += first.pages * page_bytes;
+        if (page + first.pages == shape::pages && page < m.first_untouched) m.first_untouched = page;
       } else {
         m.has_dirty_spans = true;
       }

@@ -77,14 +77,20 @@ class stock {
     return take(c);
   }
 
-  /// Puts a slot into a full bin: it grows, or half of it, what was put first, goes back to the arena. `slot` was the
+  /// Puts a slot into a full bin: it grows, or half of it, what was put first, goes back to the arena. One that is only
+  /// freed into shrinks to what makes a batch, so that a thread that has freed all keeps little. `slot` was the
   /// program's.
   template <class Arena>
   void overflow(Arena& arena, std::uint32_t c, void* slot, std::size_t budget_bytes) noexcept {
     visit(arena);
     bin& b = bins_[c];
-    // One that is only ever freed into needs no more room than makes a batch.
-    if (b.was_refilled || b.limit < largest_batch) grow(c, budget_bytes);
+    if (b.was_refilled || b.limit < batch_limit(c)) {
+      grow(c, budget_bytes);
+    } else if (b.limit > batch_limit(c)) {
+      give(arena, c, (b.count + 1) / 2);
+      limit_bytes_ -= (b.limit + 1u) / 2 * bytes_of_stock_class(c);
+      b.limit /= 2;
+    }
     b.was_refilled = false;
     if (b.limit == 0) return arena.deallocate_batch(c, &slot, 1);
     if (is_full(c)) give(arena, c, (b.count + 1) / 2);
@@ -132,13 +138,14 @@ class stock {
     bool was_refilled = false;  // since it was last full
   };
 
-  static constexpr std::uint32_t largest_batch = 64;
   static constexpr std::uint32_t visits_between_sweeps = 64;
 
-  static constexpr std::uint32_t first_limit(std::uint32_t c) noexcept {
+  static constexpr std::uint32_t limit_of(std::uint32_t c, std::uint32_t least, std::uint32_t most) noexcept {
     const auto slots = static_cast<std::uint32_t>(8 * KiB / bytes_of_stock_class(c));
-    return slots < 2 ? 2 : slots < 8 ? slots : 8;
+    return slots < least ? least : slots < most ? slots : most;
   }
+  static constexpr std::uint32_t first_limit(std::uint32_t c) noexcept { return limit_of(c, 2, 8); }
+  static constexpr std::uint32_t batch_limit(std::uint32_t c) noexcept { return limit_of(c, 2, 64); }
 
   static void set_count(bin& b, std::uint32_t count) noexcept { __atomic_store_n(&b.count, count, __ATOMIC_RELAXED); }
   static std::uint32_t count_of(const bin& b) noexcept { return __atomic_load_n(&b.count, __ATOMIC_RELAXED); }

@@ -35,12 +35,12 @@ struct cache_link {
 
 /// What one thread has in stock of one arena. It is in the lists of both, under the registry's lock.
 struct thread_cache {
-  thread_cache(void* owner, void (*flush_for_good)(thread_cache&) noexcept, void** arrays) noexcept
-      : arena{owner}, leave{flush_for_good}, stock{arrays} {}
+  thread_cache(void* of_whom, void (*flush_for_good)(thread_cache&) noexcept, void** arrays) noexcept
+      : owner{of_whom}, leave{flush_for_good}, stock{arrays} {}
 
   cache_link<thread_cache> of_thread;
   cache_link<thread_cache> of_arena;
-  void* arena;
+  void* owner;                            // the arena_caches
   void (*leave)(thread_cache&) noexcept;  // the thread ends: everything goes back to the arena, and so does the cache
   std::uint64_t key = 0;                  // the arena's when the stock was last known to be wanted
   detail::stock stock;

@@ -47,8 +47,8 @@ concept remapping_page_source = page_source<Source> && requires(Source source, v
   noexcept->std::same_as<void*>;
 };
 
-/// A page source that takes hints on how mapped memory is going to be used. Neither changes what the memory holds; where
-/// nothing can be done, nothing is.
+/// A page source that takes hints on how mapped memory is going to be used. Neither changes what the memory holds;
+/// where nothing can be done, nothing is.
 ///
 /// - `populate(p, bytes)`: whole pages that are about to be written, so that not each has to be faulted in.
 /// - `prefer_huge_pages(p, bytes)`: memory that is going to be densely used.

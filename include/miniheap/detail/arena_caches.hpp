@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// The thread caches of one arena: how a thread finds its own, and how they come and go.
+#pragma once
+
+#include <miniheap/detail/thread_registry.hpp>
+#include <miniheap/stats.hpp>
+
+#include <new>
+
+namespace miniheap::detail {
+
+/// The arena outlives its caches' last slot: this is destroyed first. Lists and `key_` change under the registry's
+/// lock.
+template <class Arena>
+class arena_caches {
+ public:
+  explicit arena_caches(Arena& arena) noexcept : arena_{arena} {
+    const registry_guard guard;
+    key_ = next_cache_key();
+    place_ = static_cast<std::uint32_t>(key_ % thread_caches::places);
+  }
+  arena_caches(const arena_caches&) = delete;
+  arena_caches& operator=(const arena_caches&) = delete;
+  ~arena_caches() { drop(); }
+
+  /// Where the calling thread's cache is found while the place `is_current`: not so before `attach`, and not after the
+  /// key has changed.
+  [[nodiscard, gnu::always_inline]] const thread_caches::place& my_place() const noexcept {
+    return caches_of_this_thread.current[place_];
+  }
+  [[nodiscard, gnu::always_inline]] bool is_current(const thread_caches::place& mine) const noexcept {
+    return mine.key == __atomic_load_n(&key_, __ATOMIC_RELAXED);
+  }
+
+  /// The calling thread's cache, made where it has none; nullptr: the thread is about to end, or there is no memory.
+  thread_cache* attach() noexcept {
+    if (const thread_caches::place& mine = my_place(); is_current(mine)) return mine.cache;
+    thread_caches& mine = caches_of_this_thread;
+    if (mine.has_ended) return nullptr;
+    thread_cache* cache = nullptr;
+    bool is_first = false;
+    {
+      const registry_guard guard;
+      is_first = mine.all == nullptr;
+      cache = find_registered();
+      if (cache == nullptr) cache = make(mine);
+      if (cache == nullptr) return nullptr;
+      if (cache->key != key_) cache->stock.flush(arena_);  // it was called back
+      cache->key = key_;
+      mine.current[place_] = {key_, cache};
+    }
+    if (is_first && !watch_this_thread()) {
+      const registry_guard guard;
+      leave(*cache);
+      mine.current[place_] = {};
+      return nullptr;
+    }
+    return cache;
+  }
+
+  /// The calling thread's cache, or nullptr.
+  [[nodiscard]] thread_cache* find() const noexcept {
+    if (const thread_caches::place& mine = my_place(); is_current(mine)) return mine.cache;
+    const registry_guard guard;
+    return find_registered();
+  }
+
+  /// Each thread gives its stock back at its next call that needs a cache.
+  void call_back() noexcept {
+    const registry_guard guard;
+    change_key();
+  }
+
+  /// Forgets what is in stock: the arena is about to go, or to be as new. No thread is inside a call.
+  void drop() noexcept {
+    {
+      const registry_guard guard;
+      change_key();
+      while (first_ != nullptr) unlink(*first_);
+    }
+    give_back_spares();
+  }
+
+  void give_back_spares() noexcept {
+    const registry_guard guard;
+    void* rest = spares_;
+    spares_ = nullptr;
+    while (rest != nullptr) {
+      void* const spare = rest;
+      rest = *static_cast<void**>(spare);
+      if (!arena_.unmap_metadata(spare, cache_bytes)) add_spare(spare);
+    }
+  }
+
+  /// Corrects what the arena, to which all that is in stock is live, says. Under the registry's lock.
+  void subtract_from(arena_stats& stats) const noexcept {
+    std::size_t slots = 0;
+    for (const thread_cache* cache = first_; cache != nullptr; cache = cache->of_arena.next) {
+      stats.cache_bytes += cache->stock.bytes();
+      slots += cache->stock.slots();
+    }
+    // Other threads go on meanwhile: what was taken from the arena since its statistics were made is not in them.
+    if (stats.cache_bytes > stats.live_bytes) stats.cache_bytes = stats.live_bytes;
+    stats.live_bytes -= stats.cache_bytes;
+    stats.allocations -= slots < stats.allocations ? slots : stats.allocations;
+  }
+
+ private:
+  static constexpr std::size_t cache_bytes = align_up(sizeof(thread_cache) + stock_array_bytes, page_bytes);
+  static_assert(sizeof(thread_cache) % sizeof(void*) == 0, "the arrays lie right behind");
+
+  thread_cache* find_registered() const noexcept {
+    thread_cache* cache = caches_of_this_thread.all;
+    while (cache != nullptr && cache->owner != this) cache = cache->of_thread.next;
+    return cache;
+  }
+
+  thread_cache* make(thread_caches& mine) noexcept {
+    void* memory = spares_;
+    if (memory != nullptr) {
+      spares_ = *static_cast<void**>(memory);
+    } else {
+      memory = arena_.map_metadata(cache_bytes);
+      if (memory == nullptr) return nullptr;
+    }
+    auto** const arrays = reinterpret_cast<void**>(static_cast<std::byte*>(memory) + sizeof(thread_cache));
+    auto& cache = *::new (memory) thread_cache{this, leave, arrays};
+    cache.key = key_;
+    cache.of_thread.insert(mine.all, cache, &thread_cache::of_thread);
+    cache.of_arena.insert(first_, cache, &thread_cache::of_arena);
+    return &cache;
+  }
+
+  static void leave(thread_cache& cache) noexcept {
+    auto& self = *static_cast<arena_caches*>(cache.owner);
+    cache.stock.flush(self.arena_);
+    self.unlink(cache);
+  }
+
+  /// Takes a cache out of the lists and keeps its memory for the next thread.
+  void unlink(thread_cache& cache) noexcept {
+    cache.of_thread.remove(&thread_cache::of_thread);
+    cache.of_arena.remove(&thread_cache::of_arena);
+    cache.~thread_cache();
+    add_spare(&cache);
+  }
+
+  void add_spare(void* memory) noexcept { spares_ = ::new (memory) void*(spares_); }
+
+  void change_key() noexcept { __atomic_store_n(&key_, next_cache_key(), __ATOMIC_RELAXED); }
+
+  Arena& arena_;
+  std::uint64_t key_ = 0;          // never used before; other threads compare theirs with it
+  std::uint32_t place_ = 0;        // in each thread's `current`
+  thread_cache* first_ = nullptr;  // a list
+  void* spares_ = nullptr;         // memory for caches, a list
+};
+
+}  // namespace miniheap::detail
