@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <miniheap/thread_cache.hpp>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "catch.hpp"
 
 #include <cstring>
@@ -16,6 +19,12 @@ namespace {
 using counted = miniheap_arena<counting_source<>, coarse_lock<>, first_fit, fullest_first,
                                arena_config{.miniheap_bytes = 256 * KiB, .reserve_bytes = 0}>;
 using cached = thread_cached<counted>;
+
+#ifdef __SANITIZE_THREAD__
+constexpr int threads_in_child = 0;  // it gives up on a process that forks and then starts threads
+#else
+constexpr int threads_in_child = 3;
+#endif
 
 std::vector<void*> allocate_some(cached& arena, int count, std::size_t bytes) {
   std::vector<void*> all;
@@ -252,4 +261,73 @@ TEST_CASE("thread_cached: nobody else is inside while it is locked", "[thread_ca
   arena.unlock();
   CHECK_FALSE(is_dumped);
   CHECK(arena.try_dump(nothing));
+}
+
+TEST_CASE("thread_cached: two arenas are locked by one thread, and a sink may use another", "[thread_cache]") {
+  cached a;
+  cached b;
+  a.lock();
+  b.lock();
+  b.unlock();
+  a.unlock();
+  std::size_t pieces = 0;
+  a.deallocate(a.allocate(10));
+  a.dump([&](std::string_view) {
+    b.deallocate(b.allocate(100));
+    ++pieces;
+  });
+  CHECK(pieces > 3);
+}
+
+TEST_CASE("thread_cached: a sink that throws leaves the arena open", "[thread_cache]") {
+  cached arena;
+  CHECK_THROWS(arena.try_dump([](std::string_view) { throw 1; }));
+  std::thread{[&] { CHECK(arena.try_dump([](std::string_view) {})); }}.join();
+}
+
+TEST_CASE("thread_cached: zeroed memory is had from what is in stock, too", "[thread_cache]") {
+  using tight = thread_cached<miniheap_arena<limited_source<>, coarse_lock<>, first_fit, fullest_first,
+                                             arena_config{.miniheap_bytes = 256 * KiB, .reserve_bytes = 0}>>;
+  tight arena{limited_source<>{1 * MiB}};
+  std::vector<void*> all;
+  while (void* const p = arena.try_allocate(4000)) all.push_back(p);
+  for (void* const p : all) arena.deallocate(p);
+  void* const p = arena.try_allocate_zeroed(250000);
+  CHECK(p != nullptr);
+  arena.deallocate(p);
+}
+
+TEST_CASE("thread_cached: in the child of a fork the caches of other threads are spare", "[thread_cache]") {
+  std::optional<cached> arena{std::in_place};
+  std::vector<std::thread> others;
+  std::uint32_t ready = 0;
+  bool is_over = false;
+  for (int n = 0; n < 8; ++n) {
+    others.emplace_back([&] {
+      deallocate_all(*arena, allocate_some(*arena, 100, 64));
+      __atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
+      while (!__atomic_load_n(&is_over, __ATOMIC_SEQ_CST)) std::this_thread::yield();
+    });
+  }
+  while (__atomic_load_n(&ready, __ATOMIC_SEQ_CST) < 8) std::this_thread::yield();
+  arena->lock();
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    arena->after_fork_in_child();
+    arena->unlock();
+    for (int n = 0; n < threads_in_child; ++n) {
+      std::thread{[&] { deallocate_all(*arena, allocate_some(*arena, 100, 64)); }}.join();
+    }
+    const bool is_sound = static_cast<bool>(arena->check());
+    arena.reset();
+    ::_exit(is_sound ? 0 : 1);
+  }
+  arena->unlock();
+  int status = -1;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  __atomic_store_n(&is_over, true, __ATOMIC_SEQ_CST);
+  for (std::thread& other : others) other.join();
+  CHECK(arena->check());
 }

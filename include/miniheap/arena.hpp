@@ -205,11 +205,12 @@ class miniheap_arena {
   template <std::invocable<std::string_view> Sink, std::invocable<arena_stats&> Adjust = detail::leave_as_it_is>
   bool try_dump(Sink&& sink, dump_format format = dump_format::text, Adjust&& adjust = {}) const {
     if (!lock_.try_lock()) return false;
-    {
-      const auto callback = core_.supply().enter_callback();
-      detail::dump(core_, sink, format, adjust);
-    }
-    lock_.unlock();
+    const struct unlocker {
+      set_lock& lock;
+      ~unlocker() { lock.unlock(); }
+    } at_end{lock_};
+    const auto callback = core_.supply().enter_callback();
+    detail::dump(core_, sink, format, adjust);
     return true;
   }
 

@@ -54,7 +54,11 @@ class thread_cached {
   }
 
   [[nodiscard]] void* try_allocate_zeroed(std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
-    if (stock_class(bytes, alignment) == detail::stock_classes) return arena_.try_allocate_zeroed(bytes, alignment);
+    if (stock_class(bytes, alignment) == detail::stock_classes) {
+      if (void* const p = arena_.try_allocate_zeroed(bytes, alignment)) return p;
+      flush();
+      return arena_.try_allocate_zeroed(bytes, alignment);
+    }
     void* const p = try_allocate(bytes, alignment);
     return p == nullptr ? nullptr : std::memset(p, 0, bytes);
   }
@@ -128,7 +132,7 @@ class thread_cached {
   [[nodiscard]] std::size_t mapped_bytes() const noexcept { return arena_.mapped_bytes(); }
 
   [[nodiscard]] arena_stats stats() const noexcept {
-    const detail::registry_guard guard;
+    const detail::registry_guard guard{caches_.registry()};
     arena_stats stats = arena_.stats();
     caches_.subtract_from(stats);
     return stats;
@@ -165,31 +169,34 @@ class thread_cached {
 
   template <std::invocable<std::string_view> Sink>
   void dump(Sink&& sink, dump_format format = dump_format::text) const {
-    const detail::registry_guard guard;
+    const detail::registry_guard guard{caches_.registry()};
     arena_.dump(sink, format, [&](arena_stats& stats) { caches_.subtract_from(stats); });
   }
 
   template <std::invocable<std::string_view> Sink>
   bool try_dump(Sink&& sink, dump_format format = dump_format::text) const {
-    if (!detail::cache_registry_lock.try_lock()) return false;
-    const bool is_written = arena_.try_dump(sink, format, [&](arena_stats& stats) { caches_.subtract_from(stats); });
-    detail::cache_registry_lock.unlock();
-    return is_written;
+    if (!caches_.registry().try_lock()) return false;
+    const detail::registry_guard guard{caches_.registry(), detail::registry_guard::is_held::yes};
+    return arena_.try_dump(sink, format, [&](arena_stats& stats) { caches_.subtract_from(stats); });
   }
 
   void lock() const noexcept {
-    detail::cache_registry_lock.lock();
+    caches_.registry().lock();
     arena_.lock();
   }
   void unlock() const noexcept {
     arena_.unlock();
-    detail::cache_registry_lock.unlock();
+    caches_.registry().unlock();
   }
 
   [[nodiscard]] source_type& source() noexcept { return arena_.source(); }
   [[nodiscard]] const source_type& source() const noexcept { return arena_.source(); }
   [[nodiscard]] const char* name() const noexcept { return arena_.name(); }
   ///@}
+
+  /// To be called in the child of a fork of a process with threads, before anything else, `unlock` included. What other
+  /// threads had in stock is lost to the child.
+  void after_fork_in_child() noexcept { caches_.after_fork_in_child(); }
 
   /// Gives the stock of the calling thread back to the arena.
   void flush() const noexcept {
@@ -245,7 +252,7 @@ class thread_cached {
   [[gnu::noinline]] void deallocate_more(std::uint32_t c, void* p) noexcept {
     if (c == detail::stock_classes) return arena_.deallocate(p);
     if (detail::thread_cache* const cache = caches_.attach()) {
-      if (is_checked && !cache->stock.is_full(c) && cache->stock.was_put_last(c, p)) return free_twice(*cache, c, p);
+      if (is_checked && cache->stock.has_limit(c) && cache->stock.was_put_last(c, p)) return free_twice(*cache, c, p);
       cache->stock.overflow(arena_, c, p, config.thread_cache_bytes);
     } else {
       arena_.deallocate_batch(c, &p, 1);

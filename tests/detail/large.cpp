@@ -11,6 +11,7 @@
 #include <cstring>
 #include <iterator>
 #include <map>
+#include <vector>
 
 using namespace miniheap;
 using namespace miniheap::detail;
@@ -167,6 +168,35 @@ TEST_CASE("large: no more than the reserve stays, the longest goes first", "[lar
   CHECK(large.free_bytes() == 2 * place_bytes);
   large.trim(s);
   CHECK(s.mapped_bytes() == 0);
+}
+
+TEST_CASE("large: one mapping that is refused does not keep the others", "[large]") {
+  supply s{source{}};
+  keeping large;
+  std::vector<void*> all;
+  for (std::size_t n = 20; n > 10; --n) all.push_back(large.allocate(s, n * place_bytes, 16));
+  s.source().fail_at(1);
+  for (void* const p : all) large.deallocate(s, address_of(p));
+  require_valid(large, s);
+  CHECK(large.free_bytes() <= 20 * place_bytes);  // the longest one was tried again, too
+  large.release(s);
+  CHECK(s.mapped_bytes() == 0);
+}
+
+TEST_CASE("large: what is left over behind allocations fits the reserve, and goes with trim", "[large]") {
+  supply s{source{}};
+  keeping large;
+  for (int n = 0; n < 20; ++n) {
+    void* const p = large.allocate(s, 4 * place_bytes, 16);
+    large.deallocate(s, address_of(p));
+    REQUIRE(large.allocate(s, 2 * place_bytes + 1, 16) != nullptr);
+    REQUIRE(large.free_bytes() <= 8 * place_bytes);
+    require_valid(large, s);
+  }
+  const std::size_t before_bytes = s.source().inner().counts().purged_bytes;
+  large.trim(s);
+  CHECK(s.source().inner().counts().purged_bytes - before_bytes == large.free_bytes());
+  large.release(s);
 }
 
 TEST_CASE("large: a failed request changes nothing", "[large]") {

@@ -3,6 +3,8 @@
 #include <initializer_list>
 #include <vector>
 
+#include <miniheap/thread_cache.hpp>
+
 #include "arenas.hpp"
 #include "child.hpp"
 
@@ -222,4 +224,21 @@ TEST_CASE("correct use is not reported", "[misuse]") {
   REQUIRE(how.signal == 0);
   REQUIRE(how.exit_code == 0);
   REQUIRE(how.text.empty());
+}
+
+TEST_CASE("double free at once, whatever a thread has in stock", "[misuse]") {
+  using cached = miniheap::thread_cached<default_arena>;
+  for (std::size_t before = 0; before < 64; ++before) {
+    INFO("after " << before << " others");
+    require_fault(in_child([&](culprit& named) {
+                    cached arena{"cached"};
+                    std::vector<void*> all;
+                    for (int n = 0; n < 200; ++n) all.push_back(arena.allocate(4000));
+                    for (std::size_t n = 0; n < before; ++n) arena.deallocate(all[n]);
+                    named = {&arena, all[before]};
+                    arena.deallocate(all[before]);
+                    arena.deallocate(all[before]);
+                  }),
+                  "cached", faults::double_free);
+  }
 }

@@ -2,6 +2,8 @@
 // Allocations that are alive when their arena is destroyed.
 #include <string>
 
+#include <miniheap/thread_cache.hpp>
+
 #include "arenas.hpp"
 #include "child.hpp"
 
@@ -81,4 +83,15 @@ TEST_CASE("an arena without a name, and one with a very long name", "[misuse]") 
   REQUIRE(how.signal == SIGABRT);
   REQUIRE(how.text.find(std::string(faults::foreign) + ": " + hexadecimal(how.named.pointer)) != std::string::npos);
   REQUIRE(how.text.back() == '\n');
+}
+
+TEST_CASE("what threads have in stock at destruction is no leak", "[misuse]") {
+  const auto how = in_child([](culprit& named) {
+    miniheap::thread_cached<reporting_arena> arena{"cached"};
+    named.arena = &arena;
+    for (const std::size_t bytes : {16u, 100u, 5000u, 20000u}) arena.deallocate(arena.allocate(bytes));
+  });
+  INFO(how.text);
+  REQUIRE(how.exit_code == 0);
+  REQUIRE(how.text.empty());
 }

@@ -16,13 +16,21 @@ template <class Arena>
 class arena_caches {
  public:
   explicit arena_caches(Arena& arena) noexcept : arena_{arena} {
-    const registry_guard guard;
-    key_ = next_cache_key();
+    const registry_guard guard{registry_};
+    key_ = registry_.next_key();
     place_ = static_cast<std::uint32_t>(key_ % thread_caches::places);
   }
   arena_caches(const arena_caches&) = delete;
   arena_caches& operator=(const arena_caches&) = delete;
-  ~arena_caches() { drop(); }
+  ~arena_caches() {
+    {
+      const registry_guard guard{registry_};
+      for (thread_cache* cache = first_; cache != nullptr; cache = cache->of_arena.next) cache->stock.flush(arena_);
+    }
+    drop();
+  }
+
+  [[nodiscard]] cache_registry& registry() const noexcept { return registry_; }
 
   /// Where the calling thread's cache is found while the place `is_current`: not so before `attach`, and not after the
   /// key has changed.
@@ -36,12 +44,12 @@ class arena_caches {
   /// The calling thread's cache, made where it has none; nullptr: the thread is about to end, or there is no memory.
   thread_cache* attach() noexcept {
     if (const thread_caches::place& mine = my_place(); is_current(mine)) return mine.cache;
-    thread_caches& mine = caches_of_this_thread;
+    thread_caches& mine = registry_.caches_of_caller();
     if (mine.has_ended) return nullptr;
     thread_cache* cache = nullptr;
     bool is_first = false;
     {
-      const registry_guard guard;
+      const registry_guard guard{registry_};
       is_first = mine.all == nullptr;
       cache = find_registered();
       if (cache == nullptr) cache = make(mine);
@@ -50,8 +58,8 @@ class arena_caches {
       cache->key = key_;
       mine.current[place_] = {key_, cache};
     }
-    if (is_first && !watch_this_thread()) {
-      const registry_guard guard;
+    if (is_first && !registry_.watch(mine)) {
+      const registry_guard guard{registry_};
       leave(*cache);
       mine.current[place_] = {};
       return nullptr;
@@ -62,28 +70,43 @@ class arena_caches {
   /// The calling thread's cache, or nullptr.
   [[nodiscard]] thread_cache* find() const noexcept {
     if (const thread_caches::place& mine = my_place(); is_current(mine)) return mine.cache;
-    const registry_guard guard;
+    const registry_guard guard{registry_};
     return find_registered();
   }
 
   /// Each thread gives its stock back at its next call that needs a cache.
   void call_back() noexcept {
-    const registry_guard guard;
+    const registry_guard guard{registry_};
     change_key();
   }
 
   /// Forgets what is in stock: the arena is about to go, or to be as new. No thread is inside a call.
   void drop() noexcept {
     {
-      const registry_guard guard;
+      const registry_guard guard{registry_};
       change_key();
       while (first_ != nullptr) unlink(*first_);
     }
     give_back_spares();
   }
 
+  /// The calling thread is the only one now: the caches of the others are spare. What they had in stock is lost, as it
+  /// may have been in the middle of a change.
+  void after_fork_in_child() noexcept {
+    const registry_guard guard{registry_};
+    const thread_cache* const mine = find_registered();
+    for (thread_cache* cache = first_; cache != nullptr;) {
+      thread_cache* const gone = cache;
+      cache = cache->of_arena.next;
+      if (gone == mine) continue;
+      gone->of_arena.remove(&thread_cache::of_arena);
+      gone->~thread_cache();
+      add_spare(gone);
+    }
+  }
+
   void give_back_spares() noexcept {
-    const registry_guard guard;
+    const registry_guard guard{registry_};
     void* rest = spares_;
     spares_ = nullptr;
     while (rest != nullptr) {
@@ -111,7 +134,7 @@ class arena_caches {
   static_assert(sizeof(thread_cache) % sizeof(void*) == 0, "the arrays lie right behind");
 
   thread_cache* find_registered() const noexcept {
-    thread_cache* cache = caches_of_this_thread.all;
+    thread_cache* cache = registry_.caches_of_caller().all;
     while (cache != nullptr && cache->owner != this) cache = cache->of_thread.next;
     return cache;
   }
@@ -148,9 +171,10 @@ class arena_caches {
 
   void add_spare(void* memory) noexcept { spares_ = ::new (memory) void*(spares_); }
 
-  void change_key() noexcept { __atomic_store_n(&key_, next_cache_key(), __ATOMIC_RELAXED); }
+  void change_key() noexcept { __atomic_store_n(&key_, registry_.next_key(), __ATOMIC_RELAXED); }
 
   Arena& arena_;
+  cache_registry& registry_ = shared_cache_registry;
   std::uint64_t key_ = 0;          // never used before; other threads compare theirs with it
   std::uint32_t place_ = 0;        // in each thread's `current`
   thread_cache* first_ = nullptr;  // a list

@@ -312,7 +312,11 @@ class engine {
   }
 
   void* resize_large(void* p, std::size_t bytes, std::size_t alignment) noexcept {
-    return bytes <= max_request_bytes ? large_.resize(supply(), address_of(p), bytes, alignment) : nullptr;
+    if (bytes > max_request_bytes) return nullptr;
+    if (void* const q = large_.resize(supply(), address_of(p), bytes, alignment)) return q;
+    if (large_.free_bytes() == 0) return nullptr;
+    large_.trim(supply());  // perhaps what is kept for reuse is what is missing
+    return large_.resize(supply(), address_of(p), bytes, alignment);
   }
 
   void* resize_medium(page_entry* first, std::size_t bytes) noexcept {

@@ -96,9 +96,14 @@ class large_mappings {
     return p;
   }
 
-  /// Unmaps what is idle, and gives the metadata back when there is nothing to describe.
+  /// Unmaps what is idle, drops the contents of what is left over behind allocations, and gives the metadata back when
+  /// there is nothing to describe.
   template <class Supply>
   void trim(Supply& supply) noexcept {
+    for (const mapping& m : live_) {
+      if (m.mapped_bytes != m.bytes)
+        supply.purge(reinterpret_cast<void*>(m.address + m.bytes), m.mapped_bytes - m.bytes);
+    }
     for (auto it = idle_.begin(); it != idle_.end();) {
       mapping& gone = *it;
       ++it;
@@ -184,10 +189,12 @@ class large_mappings {
     return nullptr;
   }
 
-  /// The shortest idle mapping that is long enough, if it is not more than twice as long. O(log n).
+  /// The shortest idle mapping that is long enough, if it is not more than twice as long, and what is
+  /// left over, of all together, fits the reserve. O(log n).
   mapping* take_idle(std::size_t whole_bytes, std::size_t alignment) noexcept {
     const auto it = idle_.lower_bound(whole_bytes, length_order{});
     if (it == idle_.end() || it->mapped_bytes - whole_bytes > whole_bytes) return nullptr;
+    if (spare_bytes_ + it->mapped_bytes - whole_bytes > ReserveBytes) return nullptr;
     mapping& taken = *it;
     if ((taken.address & (alignment - 1)) != 0) return nullptr;
     take_out(taken);
@@ -216,10 +223,19 @@ class large_mappings {
     taken.is_purged = false;
   }
 
-  /// Unmaps idle mappings, the longest first, until the reserve has room for all, or the page source refuses one.
+  /// Unmaps idle mappings, the longest first, until the reserve has room for all. Those that the page source refuses
+  /// are purged; one of them is tried again in each call.
   template <class Supply>
   void settle(Supply& supply) noexcept {
-    while (idle_bytes_ > ReserveBytes && unmap_idle(supply, *--idle_.end())) {
+    bool is_refused = false;
+    for (auto it = idle_.end(); idle_bytes_ > ReserveBytes && it != idle_.begin();) {
+      mapping& gone = *--it;
+      if (gone.is_purged && is_refused) continue;
+      ++it;
+      if (!unmap_idle(supply, gone)) {
+        is_refused = true;
+        --it;
+      }
     }
   }
 

@@ -41,6 +41,9 @@ class stock {
     return bins_[c].count >= bins_[c].limit;
   }
 
+  /// Whether the bin is in use at all.
+  [[nodiscard]] bool has_limit(std::uint32_t c) const noexcept { return bins_[c].limit != 0; }
+
   /// From a bin that is not empty.
   [[nodiscard, gnu::always_inline]] void* take(std::uint32_t c) noexcept {
     bin& b = bins_[c];
