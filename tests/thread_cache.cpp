@@ -292,7 +292,7 @@ TEST_CASE("thread_cached: zeroed memory is had from what is in stock, too", "[th
   std::vector<void*> all;
   while (void* const p = arena.try_allocate(4000)) all.push_back(p);
   for (void* const p : all) arena.deallocate(p);
-  void* const p = arena.try_allocate_zeroed(250000);
+  void* const p = arena.try_allocate_zeroed(500000);
   CHECK(p != nullptr);
   arena.deallocate(p);
 }
