@@ -97,8 +97,8 @@ class [[gnu::visibility("hidden")]] process_arena {
   static void lock() noexcept { instance().lock(); }
   static void unlock() noexcept { instance().unlock(); }
   static void unlock_in_child() noexcept {
-    unlock();
     if constexpr (requires(Arena & arena) { arena.after_fork_in_child(); }) instance().after_fork_in_child();
+    unlock();
   }
   ///@}
 
