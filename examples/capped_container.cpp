@@ -17,7 +17,7 @@ struct session_arena
                                miniheap::no_lock,               // only one thread comes here
                                miniheap::best_fit,              // the shortest free span that fits
                                miniheap::lowest_address_first,  // the miniheap at the lowest address
-                               miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0}> {
+                               miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}> {
   using miniheap_arena::miniheap_arena;
 };
 

@@ -68,8 +68,9 @@ struct oldest_first {
 static_assert(miniheap::page_source<budgeted_source>);
 static_assert(miniheap::selection_policy<oldest_first>);
 
-struct tenant_arena : miniheap::miniheap_arena<budgeted_source, miniheap::no_lock, miniheap::first_fit, oldest_first,
-                                               miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0}> {
+struct tenant_arena
+    : miniheap::miniheap_arena<budgeted_source, miniheap::no_lock, miniheap::first_fit, oldest_first,
+                               miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}> {
   using miniheap_arena::miniheap_arena;
 };
 

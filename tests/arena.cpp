@@ -16,7 +16,7 @@ using namespace miniheap;
 
 namespace {
 
-constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0};
+constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0};
 using tiny_arena = miniheap_arena<counting_source<>, no_lock, first_fit, fullest_first, tiny>;
 
 std::uintptr_t address(const void* p) { return reinterpret_cast<std::uintptr_t>(p); }

@@ -32,7 +32,7 @@ TEST_CASE("config: the defaults", "[config]") {
   constexpr arena_config defaults = miniheap_arena<>::config;
   CHECK(defaults.miniheap_bytes == 4 * MiB);
   CHECK(defaults.large_threshold_bytes == 0);
-  CHECK(defaults.reserve_bytes >= defaults.miniheap_bytes);
+  CHECK(defaults.reserve_ceiling_bytes >= defaults.miniheap_bytes);
   CHECK(defaults.checks == check_level::basic);
   CHECK(!defaults.report_leaks);
   CHECK(MiB == 1024 * KiB);

@@ -16,7 +16,7 @@ using namespace miniheap;
 
 namespace {
 
-constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_bytes = 64 * KiB};
+constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 64 * KiB};
 using tiny_arena = miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, tiny>;
 
 /// Three small in one slab, one small in a slab of several pages, a medium, and two large ones.
@@ -195,7 +195,7 @@ TEST_CASE("inspect: the text has the statistics and a picture of each miniheap",
   CHECK(picture.size() == 16);  // pages
   CHECK(picture.front() == 'H');
   CHECK(static_cast<std::size_t>(std::count(picture.begin(), picture.end(), ' ')) * 4096 ==
-        filled.arena.stats().free_page_bytes);
+        filled.arena.stats().dirty_page_bytes + filled.arena.stats().clean_page_bytes);
   CHECK(count_of(picture, "@@@") == 1);  // the medium allocation
 }
 

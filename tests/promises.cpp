@@ -14,8 +14,8 @@ using namespace miniheap;
 
 namespace {
 
-constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0};
-constexpr arena_config tiny_with_reserve{.miniheap_bytes = 64 * KiB, .reserve_bytes = 192 * KiB};
+constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0};
+constexpr arena_config tiny_with_reserve{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 192 * KiB};
 
 template <class Selection, arena_config Config = tiny>
 using arena_of = miniheap_arena<counting_source<>, no_lock, first_fit, Selection, Config>;
@@ -66,9 +66,9 @@ TEMPLATE_TEST_CASE("promise: without allocations no more than the reserves are m
         live.pop_back();
       }
       const arena_stats s = arena.stats();
-      REQUIRE(s.miniheaps * 64 * KiB <= arena.config.reserve_bytes);
+      REQUIRE(s.miniheaps * 64 * KiB <= arena.config.reserve_ceiling_bytes);
       const std::size_t idle_mapping_bytes = s.mapped_bytes - s.miniheaps * 64 * KiB - s.metadata_bytes;
-      REQUIRE(idle_mapping_bytes <= arena.config.reserve_bytes);
+      REQUIRE(idle_mapping_bytes <= arena.config.reserve_ceiling_bytes);
       REQUIRE(s.mapped_bytes == arena.source().counts().mapped_bytes);
     }
     arena.trim();
@@ -113,7 +113,7 @@ TEST_CASE("promise: memory kept for reuse is not missing elsewhere", "[promise]"
 
 TEST_CASE("promise: a miniheap that has room is found when there can be no other", "[promise]") {
   // The longest free spans are of one length class, and only one of many is long enough.
-  constexpr arena_config config{.miniheap_bytes = 256 * KiB, .reserve_bytes = 0};
+  constexpr arena_config config{.miniheap_bytes = 256 * KiB, .reserve_ceiling_bytes = 0};
   miniheap_arena<limited_source<>, no_lock, first_fit, fullest_first, config> arena{
       limited_source<>{12 * 256 * KiB + 64 * KiB}};
   std::vector<void*> gaps;
@@ -154,8 +154,8 @@ TEST_CASE("promise: rounds of reallocation make sparse miniheaps go, and come to
 }
 
 TEST_CASE("promise: nothing floats where floating is off, or what is too large for it", "[promise][float]") {
-  constexpr arena_config off{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0, .float_limit_bytes = 0};
-  constexpr arena_config to_64{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0, .float_limit_bytes = 64};
+  constexpr arena_config off{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0, .float_limit_bytes = 0};
+  constexpr arena_config to_64{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0, .float_limit_bytes = 64};
   const auto moved = [](auto& arena, std::size_t bytes) {
     std::ptrdiff_t count = 0;
     for (void* const p : thin_out(arena, 40000, bytes, 60)) count += arena.reallocate(p, bytes) != p ? 1 : 0;
@@ -230,15 +230,46 @@ TEST_CASE("promise: trim gives the reserve back, and drops what free pages hold"
     if (n % 8 != 0) arena.deallocate(all[n]);
   }
   const arena_stats before = arena.stats();
-  REQUIRE(before.empty_miniheaps > 0);
-  const std::size_t given = arena.trim();
+  CHECK(before.reserve_bytes <= 192 * KiB);
+  CHECK(before.dirty_page_bytes > 96 * KiB);
+  CHECK(arena.trim(96 * KiB) > 0);
+  const arena_stats between = arena.stats();
+  CHECK(between.reserve_bytes <= 96 * KiB);
+  CHECK(between.reserve_bytes > 0);
+  CHECK(arena.trim() == between.reserve_bytes);
   const arena_stats after = arena.stats();
   CHECK(after.empty_miniheaps == 0);
-  CHECK(after.mapped_bytes == before.mapped_bytes - before.empty_miniheaps * 64 * KiB);
-  CHECK(arena.source().counts().purged_bytes == after.free_page_bytes);
-  CHECK(given == before.mapped_bytes - after.mapped_bytes + after.free_page_bytes);
+  CHECK(after.reserve_bytes == 0);
+  CHECK(after.dirty_page_bytes == 0);
+  CHECK(after.live_bytes == before.live_bytes);
   CHECK(arena.trim() == 0);  // nothing was freed since
   CHECK(arena.check());
+}
+
+TEST_CASE("promise: free pages go back while other pages of their miniheaps are in use", "[promise]") {
+  constexpr arena_config floor_only{.reserve_floor_bytes = 256 * KiB, .reserve_ceiling_bytes = 256 * KiB};
+  miniheap_arena<counting_source<>, no_lock, first_fit, fullest_first, floor_only> arena;
+  std::vector<void*> all;
+  for (int n = 0; n < 8000; ++n) all.push_back(std::memset(arena.allocate(3000), 1, 3000));
+  random_numbers random{3};
+  std::vector<void*> kept;
+  for (void* const p : all) {
+    if (random.one_in(100)) {
+      kept.push_back(p);
+    } else {
+      arena.deallocate(p);
+    }
+  }
+  const arena_stats s = arena.stats();
+  CHECK(s.miniheaps >= 5);  // each is pinned
+  CHECK(s.reserve_bytes <= 256 * KiB);
+  CHECK(s.resident_estimate() < 4 * MiB);  // of 24
+  CHECK(arena.check());
+  for (void* const p : kept) {
+    const auto* const bytes = static_cast<const unsigned char*>(p);
+    CHECK(std::all_of(bytes, bytes + 3000, [](unsigned char byte) { return byte == 1; }));
+    arena.deallocate(p);
+  }
 }
 
 TEST_CASE("promise: overhead of many small objects is small", "[promise]") {

@@ -17,7 +17,7 @@ using namespace miniheap;
 namespace {
 
 using counted = miniheap_arena<counting_source<>, coarse_lock<>, first_fit, fullest_first,
-                               arena_config{.miniheap_bytes = 256 * KiB, .reserve_bytes = 0}>;
+                               arena_config{.miniheap_bytes = 256 * KiB, .reserve_ceiling_bytes = 0}>;
 using cached = thread_cached<counted>;
 
 #ifdef __SANITIZE_THREAD__
@@ -220,7 +220,7 @@ TEST_CASE("thread_cached: without memory for a cache the arena serves", "[thread
   std::byte* const memory = new std::byte[600 * KiB];
   {
     using tight = thread_cached<miniheap_arena<buffer_source, no_lock, first_fit, fullest_first,
-                                               arena_config{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0}>>;
+                                               arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}>>;
     tight arena{buffer_source{memory, 200 * KiB}};  // no room for a cache and a miniheap
     std::vector<void*> all;
     while (void* const p = arena.try_allocate(1000)) all.push_back(p);
@@ -287,7 +287,7 @@ TEST_CASE("thread_cached: a sink that throws leaves the arena open", "[thread_ca
 
 TEST_CASE("thread_cached: zeroed memory is had from what is in stock, too", "[thread_cache]") {
   using tight = thread_cached<miniheap_arena<limited_source<>, coarse_lock<>, first_fit, fullest_first,
-                                             arena_config{.miniheap_bytes = 256 * KiB, .reserve_bytes = 0}>>;
+                                             arena_config{.miniheap_bytes = 256 * KiB, .reserve_ceiling_bytes = 0}>>;
   tight arena{limited_source<>{1 * MiB}};
   std::vector<void*> all;
   while (void* const p = arena.try_allocate(4000)) all.push_back(p);

@@ -162,11 +162,11 @@ class miniheap_arena {
     return detail::stats_of(core_);
   }
 
-  /// Gives back the reserve and the contents of all free pages. Returns how many bytes of addresses were given back or
-  /// dropped, whether they had been touched or not. O(spans).
-  std::size_t trim() noexcept {
+  /// Gives back what the reserve has above `target_bytes`: idle mappings, empty miniheaps, dirty pages of the sparsest
+  /// miniheaps. Returns how many bytes were unmapped or dropped. O(miniheaps that give something).
+  std::size_t trim(std::size_t target_bytes = 0) noexcept {
     const entry_guard guard = enter();
-    return core_.trim();
+    return core_.trim(target_bytes);
   }
 
   /// Gives everything back at once and leaves the arena as new. No destructors run; pointers into it are dead.

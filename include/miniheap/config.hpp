@@ -29,8 +29,13 @@ struct arena_config {
   std::size_t miniheap_bytes = 4 * MiB;
   /// Requests of more bytes than this get a mapping of their own; 0 stands for half a miniheap, which is also the most.
   std::size_t large_threshold_bytes = 0;
-  /// Empty miniheaps are kept for reuse as long as they take no more bytes than this, and so are freed mappings.
-  std::size_t reserve_bytes = 16 * MiB;
+  /// Free memory that is kept for reuse (empty miniheaps, free pages that were used, freed mappings) is bounded. The
+  /// bound follows what the program does, between this floor ...
+  std::size_t reserve_floor_bytes = 512 * KiB;
+  /// ... and this ceiling. A ceiling that is not above the floor is the bound. 0: all goes back at once.
+  std::size_t reserve_ceiling_bytes = 32 * MiB;
+  /// The ceiling of a bound that adapts rises by one part in so many of what is in use; 0: it does not.
+  unsigned reserve_ceiling_share = 8;
   /// `reallocate` floats allocations of up to this many bytes to fuller miniheaps; 0 switches floating off.
   std::size_t float_limit_bytes = 1 * KiB;
   /// ... where the other miniheap is fuller by at least this many of `occupancy_levels`; at least 1.

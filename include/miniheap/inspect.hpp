@@ -98,7 +98,7 @@ struct stats_visitor {
     stats.live_bytes += live_bytes_of(span);
     switch (span.kind) {
       case span_info::use::free:
-        stats.free_page_bytes += span.bytes;
+        stats.clean_page_bytes += span.bytes;
         break;
       case span_info::use::medium:
         ++stats.allocations;
@@ -121,11 +121,18 @@ arena_stats stats_of(const Core& core) noexcept {
   stats.peak_mapped_bytes = core.supply().peak_bytes();
   stats.mapped_bytes = core.supply().mapped_bytes();
   stats.live_bytes = core.large().live_bytes();
-  stats.free_page_bytes = core.large().free_bytes();
+  stats.reserve_bytes = core.reserve_bytes();
+  stats.reserve_limit_bytes = core.reserve_limit_bytes();
+  stats.dirty_page_bytes = core.large().dirty_bytes();
+  stats.clean_page_bytes = core.large().free_bytes() - stats.dirty_page_bytes;
   stats.head_bytes = stats.miniheaps * Core::shape::head_pages * page_bytes;
   stats.metadata_bytes = core.metadata_bytes();
   stats_visitor visitor{stats};
   walk(core, visitor);
+  core.miniheaps().for_each([&](const typename Core::descriptor& m) {
+    stats.dirty_page_bytes += m.dirty_pages() * page_bytes;
+    stats.clean_page_bytes -= m.dirty_pages() * page_bytes;
+  });
   return stats;
 }
 
@@ -172,12 +179,15 @@ void for_each_statistic(const arena_stats& s, Put put) {
   put("empty_miniheaps", s.empty_miniheaps);
   put("mappings", s.mappings);
   put("allocations", s.allocations);
+  put("reserve_bytes", s.reserve_bytes);
+  put("reserve_limit_bytes", s.reserve_limit_bytes);
   put("peak_mapped_bytes", s.peak_mapped_bytes);
   put("mapped_bytes", s.mapped_bytes);
   put("live_bytes", s.live_bytes);
   put("free_slot_bytes", s.free_slot_bytes);
   put("slab_waste_bytes", s.slab_waste_bytes);
-  put("free_page_bytes", s.free_page_bytes);
+  put("dirty_page_bytes", s.dirty_page_bytes);
+  put("clean_page_bytes", s.clean_page_bytes);
   put("head_bytes", s.head_bytes);
   put("cache_bytes", s.cache_bytes);
   put("metadata_bytes", s.metadata_bytes);

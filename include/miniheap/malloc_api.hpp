@@ -112,8 +112,8 @@ class malloc_api {
 
   [[nodiscard]] std::size_t malloc_usable_size(const void* p) const noexcept { return arena_.usable_size(p); }
 
-  /// 1 if anything was given back, else 0. What glibc would keep at the end of its memory has no meaning here.
-  int malloc_trim(std::size_t /*pad_bytes*/) const noexcept { return arena_.trim() != 0 ? 1 : 0; }
+  /// Keeps up to `pad_bytes` of free memory for reuse. 1 if anything was given back, else 0.
+  int malloc_trim(std::size_t pad_bytes) const noexcept { return arena_.trim(pad_bytes) != 0 ? 1 : 0; }
 
   /// `arena_stats` in glibc's words: `uordblks` is live, `fordblks` free, `keepcost` in empty miniheaps; large
   /// allocations are the `hblks` of `hblkhd` bytes and not in `arena`.
@@ -125,7 +125,7 @@ class malloc_api {
     info.hblkhd = now.mapped_bytes - info.arena - now.metadata_bytes;
     info.usmblks = now.peak_mapped_bytes;
     info.uordblks = now.live_bytes;
-    info.fordblks = now.free_slot_bytes + now.free_page_bytes;
+    info.fordblks = now.free_slot_bytes + now.dirty_page_bytes + now.clean_page_bytes;
     info.keepcost = now.empty_miniheaps * Arena::config.miniheap_bytes;
     return info;
   }

@@ -10,19 +10,26 @@ namespace miniheap {
 /// Where an arena's memory is. The byte counts below `mapped_bytes` add up to it. Requests are rounded up to slots and
 /// pages, so `live_bytes` is what the program may use, not what it asked for.
 struct arena_stats {
-  std::size_t miniheaps = 0;          ///< mapped now
-  std::size_t empty_miniheaps = 0;    ///< of them, those without a used page: the reserve
-  std::size_t mappings = 0;           ///< large allocations
-  std::size_t allocations = 0;        ///< live allocations of any size
-  std::size_t peak_mapped_bytes = 0;  ///< most that `mapped_bytes` ever was
-  std::size_t mapped_bytes = 0;       ///< from the page source, now
-  std::size_t live_bytes = 0;         ///< usable bytes of live allocations
-  std::size_t free_slot_bytes = 0;    ///< free slots in slabs
-  std::size_t slab_waste_bytes = 0;   ///< tails of slabs that hold no slot
-  std::size_t free_page_bytes = 0;    ///< free spans
-  std::size_t head_bytes = 0;         ///< page maps
-  std::size_t cache_bytes = 0;        ///< free slots that threads keep in stock (`thread_cached`)
-  std::size_t metadata_bytes = 0;     ///< descriptors, the index of miniheaps, thread caches
+  std::size_t miniheaps = 0;            ///< mapped now
+  std::size_t empty_miniheaps = 0;      ///< of them, those without a used page
+  std::size_t mappings = 0;             ///< large allocations
+  std::size_t allocations = 0;          ///< live allocations of any size
+  std::size_t reserve_bytes = 0;        ///< kept for reuse: empty miniheaps as a whole, dirty pages, idle mappings
+  std::size_t reserve_limit_bytes = 0;  ///< what may be kept now, see `arena_config::reserve_floor_bytes`
+  std::size_t peak_mapped_bytes = 0;    ///< most that `mapped_bytes` ever was
+  std::size_t mapped_bytes = 0;         ///< from the page source, now
+  std::size_t live_bytes = 0;           ///< usable bytes of live allocations
+  std::size_t free_slot_bytes = 0;      ///< free slots in slabs
+  std::size_t slab_waste_bytes = 0;     ///< tails of slabs that hold no slot
+  std::size_t dirty_page_bytes = 0;     ///< free pages that were used, and idle mappings: resident, to be used again
+  std::size_t clean_page_bytes = 0;     ///< free pages that were purged or never used: addresses without memory
+  std::size_t head_bytes = 0;           ///< page maps
+  std::size_t cache_bytes = 0;          ///< free slots that threads keep in stock (`thread_cached`)
+  std::size_t metadata_bytes = 0;       ///< descriptors, the index of miniheaps, thread caches
+
+  /// What the arena has of the system's memory, as far as it can know: all but clean pages. Less is resident where the
+  /// program does not touch what it allocated, more where the system keeps huge pages together.
+  [[nodiscard]] std::size_t resident_estimate() const noexcept { return mapped_bytes - clean_page_bytes; }
 };
 
 /// One miniheap, as a walk visits it.

@@ -20,7 +20,7 @@ namespace containers {
 using miniheap::KiB;
 using miniheap::MiB;
 
-inline constexpr miniheap::arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_bytes = 128 * KiB};
+inline constexpr miniheap::arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 128 * KiB};
 
 // Tiny miniheaps, so that some hundred elements already need several of them.
 struct tiny_arena : miniheap::miniheap_arena<miniheap::counting_source<>, miniheap::no_lock, miniheap::first_fit,
@@ -46,8 +46,8 @@ inline static_arena shared_arena{"static"};
 [[gnu::noinline]] inline void require_valid(const miniheap::check_result& result, const miniheap::arena_stats& s) {
   INFO("broken: " << (result.broken == nullptr ? "nothing" : result.broken) << " at " << result.where);
   REQUIRE(static_cast<bool>(result));
-  REQUIRE(s.mapped_bytes ==
-          s.live_bytes + s.free_slot_bytes + s.slab_waste_bytes + s.free_page_bytes + s.head_bytes + s.metadata_bytes);
+  REQUIRE(s.mapped_bytes == s.live_bytes + s.free_slot_bytes + s.slab_waste_bytes + s.dirty_page_bytes +
+                                s.clean_page_bytes + s.head_bytes + s.metadata_bytes);
 }
 
 /// All invariants of the arena hold, and its counters add up.

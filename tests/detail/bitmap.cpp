@@ -25,6 +25,8 @@ void same_as_vector() {
 
     const auto set = static_cast<std::uint32_t>(std::count(expected.begin(), expected.end(), true));
     REQUIRE(bits.count() == set);
+    const auto counted = std::count(expected.begin() + first / 2, expected.begin() + first / 2 + count, true);
+    REQUIRE(bits.count(first / 2, count) == static_cast<std::uint32_t>(counted));
     const std::uint32_t bit = random.below(Bits);
     REQUIRE(bits.test(bit) == expected[bit]);
     const std::uint32_t from = random.below(Bits + 2);

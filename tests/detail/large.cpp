@@ -21,8 +21,24 @@ namespace {
 constexpr std::size_t place_bytes = 64 * KiB;
 using source = failing_source<counting_source<>>;
 using supply = page_supply<source>;
-using mappings = large_mappings<place_bytes>;
-using keeping = large_mappings<place_bytes, 4 * place_bytes>;
+
+/// As a store uses them, with a bound that does not change.
+template <std::size_t LimitBytes>
+struct bounded : large_mappings<place_bytes> {
+  using base = large_mappings<place_bytes>;
+
+  template <class Supply>
+  void* allocate(Supply& s, std::size_t bytes, std::size_t alignment) noexcept {
+    return base::allocate(s, bytes, alignment, LimitBytes);
+  }
+  template <class Supply>
+  void deallocate(Supply& s, std::uintptr_t address) noexcept {
+    base::deallocate(address);
+    settle(s, LimitBytes);
+  }
+};
+using mappings = bounded<0>;
+using keeping = bounded<4 * place_bytes>;
 
 /// Moves whatever is remapped, to an address that is aligned as asked for and no better.
 struct moving_source : mmap_source {
@@ -115,13 +131,15 @@ TEST_CASE("large: what cannot be unmapped is purged, counted, and tried again", 
   CHECK(large.live_bytes() == 0);
   CHECK(large.bytes_at(address_of(p)) == 0);
   CHECK(!large.contains(address_of(p)));
+  CHECK(large.dirty_bytes() == 0);
   CHECK(s.source().inner().counts().purged_bytes == 10 * place_bytes);
   require_valid(large, s);
 
-  void* const q = large.allocate(s, 100, 16);  // the next call tries again
+  void* const q = large.allocate(s, 100, 16);
   REQUIRE(q != nullptr);
+  CHECK(large.last_fresh_bytes() == page_bytes);
+  large.deallocate(s, address_of(q));  // tries again
   CHECK(large.free_bytes() == 0);
-  large.deallocate(s, address_of(q));
   large.release(s);
   CHECK(s.mapped_bytes() == 0);
 }
@@ -156,6 +174,28 @@ TEST_CASE("large: what was freed serves the next that is about as long", "[large
   CHECK_FALSE(large.is_last_fresh());
   CHECK(large.free_bytes() == 0);
   CHECK(large.bytes_at(address_of(grown)) == 3 * place_bytes);
+  CHECK(large.last_fresh_bytes() == 3 * place_bytes - page_bytes);
+  require_valid(large, s);
+  large.release(s);
+  CHECK(s.mapped_bytes() == 0);
+}
+
+TEST_CASE("large: what was dropped behind an allocation is dirty again when it is used and freed", "[large]") {
+  supply s{source{}};
+  keeping large;
+  large.deallocate(s, address_of(large.allocate(s, 4 * place_bytes, 16)));
+  void* const p = large.allocate(s, 3 * place_bytes, 16);
+  CHECK(large.dirty_bytes() == place_bytes);
+  large.settle(s, 0);
+  CHECK(large.dirty_bytes() == 0);
+  CHECK(large.free_bytes() == place_bytes);
+  require_valid(large, s);
+  CHECK(large.resize(s, address_of(p), 4 * place_bytes - page_bytes, 16) == p);
+  CHECK(large.dirty_bytes() == page_bytes);
+  require_valid(large, s);
+  large.settle(s, 0);
+  large.deallocate(s, address_of(p));
+  CHECK(large.dirty_bytes() == 4 * place_bytes);
   require_valid(large, s);
   large.release(s);
   CHECK(s.mapped_bytes() == 0);
@@ -202,6 +242,8 @@ TEST_CASE("large: what is left over behind allocations fits the reserve, and goe
   const std::size_t before_bytes = s.source().inner().counts().purged_bytes;
   large.trim(s);
   CHECK(s.source().inner().counts().purged_bytes - before_bytes == large.free_bytes());
+  CHECK(large.dirty_bytes() == 0);
+  require_valid(large, s);
   large.release(s);
 }
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 using namespace miniheap;
@@ -53,6 +54,15 @@ TEMPLATE_TEST_CASE("miniheap_descriptor: spans are taken, extended, shrunk and g
   random_numbers random{11};
   std::map<page_entry*, std::uint32_t> used;
   std::uint32_t used_pages = 0;
+  std::set<std::uint32_t> dirty;
+  std::set<std::uint32_t> old;
+  const auto use = [&](std::uint32_t first, std::uint32_t pages) {
+    dirty.erase(dirty.lower_bound(first), dirty.lower_bound(first + pages));
+    old.erase(old.lower_bound(first), old.lower_bound(first + pages));
+  };
+  const auto soil = [&](std::uint32_t first, std::uint32_t pages) {
+    for (std::uint32_t page = first; page < first + pages; ++page) dirty.insert(page);
+  };
   const auto any = [&] { return std::next(used.begin(), static_cast<std::ptrdiff_t>(random.below(used.size()))); };
   for (int n = 0; n < 6000; ++n) {
     const unsigned dice = random.below(n / 200 % 2 == 0 ? 10u : 25u);
@@ -68,6 +78,7 @@ TEMPLATE_TEST_CASE("miniheap_descriptor: spans are taken, extended, shrunk and g
       first->kind = page_kind::medium;
       REQUIRE(used.emplace(first, pages).second);
       used_pages += pages;
+      use(shape::page_of(first), pages);
     } else if (used.empty()) {
       continue;
     } else if (dice < 9) {
@@ -76,21 +87,46 @@ TEMPLATE_TEST_CASE("miniheap_descriptor: spans are taken, extended, shrunk and g
       const free_span behind = made.m.spans().starting_at(shape::page_of(it->first) + it->second);
       const bool fits = behind.pages >= pages - it->second;
       REQUIRE(made.m.extend_span(it->first, pages) == fits);
-      if (fits) used_pages += pages - it->second, it->second = pages;
+      if (fits) use(behind.first, pages - it->second), used_pages += pages - it->second, it->second = pages;
+    } else if (dice == 9 && random.one_in(2)) {
+      const std::uint32_t page = random.between(shape::head_pages, shape::pages);
+      const std::uint32_t clean = made.m.clean_pages_at(page, 5);
+      REQUIRE(clean <= 5);
+      for (std::uint32_t i = 0; i < clean; ++i)
+        REQUIRE((made.m.spans().is_free(page + i) && dirty.count(page + i) == 0));
+      const std::uint32_t next = page + clean;
+      if (clean < 5 && next < shape::pages) REQUIRE((!made.m.spans().is_free(next) || dirty.count(next) == 1));
+      if (clean != 0) made.m.soil({page, clean}), soil(page, clean);
+    } else if (dice == 9) {
+      const bool fails = random.one_in(3);
+      const bool only_old = random.one_in(2);
+      const std::set<std::uint32_t> expected = only_old ? old : dirty;
+      std::set<std::uint32_t> purged;
+      const auto purge = [&](std::uint32_t page, std::uint32_t pages) {
+        for (std::uint32_t i = 0; i < pages; ++i) purged.insert(page + i);
+        if (!fails) use(page, pages);
+        return !fails;
+      };
+      const bool is_clean = only_old ? made.m.clean_old(purge) : made.m.clean(purge);
+      REQUIRE(is_clean == (!fails || expected.empty()));
+      if (!fails) REQUIRE(purged == expected);
+      if (random.one_in(2)) made.m.make_dirty_pages_old(), old = dirty;
     } else {
       const auto it = any();
       const std::uint32_t left = random.one_in(4) ? random.below(it->second) : 0;
       made.m.give_span(it->first, left);
       used_pages -= it->second - left;
+      soil(shape::page_of(it->first) + left, it->second - left);
       if (left == 0)
         used.erase(it);
       else
         it->second = left;
-      REQUIRE(made.m.has_dirty_spans);
     }
     made.m.set_level(made.m.wanted_level());
     require_valid(made.m);
     REQUIRE(made.m.used_pages() == used_pages);
+    REQUIRE(made.m.dirty_pages() == dirty.size());
+    REQUIRE(made.m.old_pages() == old.size());
     std::map<page_entry*, std::uint32_t> seen;
     made.m.for_each_span([&](const page_entry& first, bool is_free) {
       if (!is_free) seen.emplace(const_cast<page_entry*>(&first), first.pages);

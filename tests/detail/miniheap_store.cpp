@@ -16,7 +16,7 @@ using namespace miniheap::detail;
 namespace {
 
 using source = failing_source<counting_source<>>;
-constexpr arena_config two_in_reserve{.miniheap_bytes = 64 * KiB, .reserve_bytes = 128 * KiB};
+constexpr arena_config two_in_reserve{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 128 * KiB};
 using store_type = miniheap_store<source, first_fit, fullest_first, two_in_reserve>;
 
 struct used_store {
@@ -32,9 +32,9 @@ struct used_store {
   }
   void empty_one() {
     auto& m = store_type::descriptor::of(address_of(spans.back()));
-    store.all().give_span(m, spans.back());
+    store.give_span(m, spans.back());
     spans.pop_back();
-    store.settle_empty(m);
+    store.settle();
   }
   void verify() {
     const check_result result = store.check();
@@ -60,7 +60,9 @@ TEST_CASE("miniheap_store: empty miniheaps stay up to the reserve", "[miniheap_s
   used.fill();
   CHECK(used.store.all().size() == 2);  // of the reserve
   used.empty_one();
-  CHECK(used.store.trim() == 128 * KiB);
+  const std::size_t mapped_bytes = used.store.supply().mapped_bytes();
+  CHECK(mapped_bytes > 128 * KiB);
+  used.store.trim();
   CHECK(used.store.supply().mapped_bytes() == 0);
 }
 
@@ -118,17 +120,87 @@ TEST_CASE("miniheap_store: failing again and again takes no memory", "[miniheap_
   store.release();
 }
 
-TEST_CASE("miniheap_store: purges free spans once", "[miniheap_store]") {
+TEST_CASE("miniheap_store: purges what is dirty, once", "[miniheap_store]") {
   used_store used{3};
-  auto& all = used.store.all();
+  const auto& counts = used.store.supply().source().inner().counts();
   auto& m = store_type::descriptor::of(address_of(used.spans.front()));
-  all.give_span(m, used.spans.front(), 5);
-  CHECK(used.store.purge_free_spans() == 10 * page_bytes);
-  CHECK(used.store.purge_free_spans() == 0);
-  all.give_span(m, used.spans.front(), 4);
+  used.store.give_span(m, used.spans.front(), 5);
+  CHECK(used.store.reserve_bytes() == 10 * page_bytes);
+  CHECK(used.store.give_back(4 * page_bytes) == 10 * page_bytes);  // all of the miniheap's
+  CHECK(used.store.give_back(0) == 0);
+  CHECK(counts.purged_bytes == 10 * page_bytes);
+  used.store.give_span(m, used.spans.front(), 4);
+  used.verify();
   used.store.supply().source().fail_at(1);
-  CHECK(used.store.purge_free_spans() == 0);
-  CHECK(used.store.purge_free_spans() == 11 * page_bytes);  // what failed is tried again
+  CHECK(used.store.give_back(0) == 0);
+  CHECK(used.store.reserve_bytes() == page_bytes);
+  CHECK(used.store.give_back(0) == page_bytes);  // what failed is tried again
+  CHECK(used.store.reserve_bytes() == 0);
+  used.verify();
+}
+
+TEST_CASE("miniheap_store: the sparsest miniheap is purged first, an empty one goes before it", "[miniheap_store]") {
+  used_store used{5};
+  const auto give = [&](int which, std::uint32_t left) {
+    auto& m = store_type::descriptor::of(address_of(used.spans[static_cast<std::size_t>(which)]));
+    used.store.give_span(m, used.spans[static_cast<std::size_t>(which)], left);
+    return &m;
+  };
+  const auto* const fuller = give(1, 12);
+  const auto* const sparse = give(3, 2);
+  const auto* const half = give(2, 7);
+  CHECK(used.store.reserve_bytes() == 24 * page_bytes);
+  CHECK(used.store.give_back(23 * page_bytes) == 13 * page_bytes);
+  CHECK(sparse->dirty_pages() == 0);
+  CHECK(half->dirty_pages() == 8);
+  give(4, 0);
+  CHECK(used.store.give_back(25 * page_bytes) == 64 * KiB);
+  CHECK(used.store.all().size() == 4);
+  CHECK(used.store.give_back(10 * page_bytes) == 8 * page_bytes);
+  CHECK(half->dirty_pages() == 0);
+  CHECK(fuller->dirty_pages() == 3);
+  used.verify();
+}
+
+TEST_CASE("miniheap_store: one miniheap that is refused does not keep the others' pages", "[miniheap_store]") {
+  used_store used{6};
+  for (page_entry* const span : used.spans) {
+    used.store.give_span(store_type::descriptor::of(address_of(span)), span, 10);
+  }
+  for (std::size_t left = 6; left > 1; --left) {
+    used.store.supply().source().fail_at(1);
+    used.store.give_back(0);
+    CHECK(used.store.reserve_bytes() == 5 * page_bytes);  // of the first
+    for (page_entry* const span : used.spans) {
+      auto& m = store_type::descriptor::of(address_of(span));
+      if (m.dirty_pages() == 0 && span->pages > 4) used.store.give_span(m, span, 4);
+    }
+    used.store.give_back(0);
+    CHECK(used.store.reserve_bytes() == 0);
+    used.verify();
+    for (page_entry* const span : used.spans) {
+      auto& m = store_type::descriptor::of(address_of(span));
+      if (page_entry* const first = used.store.take_span(&m, 5, 1)) {
+        first->kind = page_kind::medium;
+        used.store.give_span(store_type::descriptor::of(address_of(first)), first);
+      }
+    }
+    used.store.give_back(5 * page_bytes);
+  }
+}
+
+TEST_CASE("miniheap_store: miniheaps and mappings share one bound", "[miniheap_store]") {
+  used_store used{3};
+  void* const p = used.store.allocate_large(100 * KiB, 16);
+  REQUIRE(p != nullptr);
+  used.store.deallocate_large(address_of(p));
+  CHECK(used.store.reserve_bytes() == 100 * KiB);
+  auto& m = store_type::descriptor::of(address_of(used.spans.front()));
+  used.store.give_span(m, used.spans.front(), 1);
+  used.store.settle();
+  CHECK(used.store.reserve_bytes() == 56 * KiB);  // the mapping, which was more, went
+  used.store.release();
+  CHECK(used.store.supply().mapped_bytes() == 0);
 }
 
 namespace {
@@ -138,6 +210,7 @@ struct hinted_source : mmap_source {
   std::size_t populated_bytes = 0;
   std::size_t longest_bytes = 0;
   std::size_t preferred = 0;
+  std::size_t taken_back = 0;
 
   void populate(void* p, std::size_t bytes) noexcept {
     populated_bytes += bytes;
@@ -145,6 +218,7 @@ struct hinted_source : mmap_source {
     mmap_source::populate(p, bytes);
   }
   void prefer_huge_pages(void*, std::size_t) noexcept { ++preferred; }
+  void prefer_small_pages(void*, std::size_t) noexcept { ++taken_back; }
 };
 
 constexpr arena_config dense_early{.miniheap_bytes = 1 * MiB, .huge_pages_from_bytes = 3 * MiB};
@@ -198,7 +272,7 @@ TEST_CASE("miniheap_store: what was purged up to the end is populated again", "[
   take(store, 8);
   CHECK(told.populated_bytes == before_bytes);
   store.all().give_span(*store.all().first_with_span(1), kept + 4);
-  CHECK(store.purge_free_spans() > 0);
+  CHECK(store.give_back(0) > 0);
   take(store, 8);
   CHECK(told.populated_bytes > before_bytes);
 }

@@ -10,7 +10,7 @@ using namespace miniheap;
 
 namespace {
 
-constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_bytes = 1 * MiB};
+constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 1 * MiB};
 using tiny_arena = miniheap_arena<counting_source<>, no_lock, first_fit, fullest_first, tiny>;
 
 /// A miniheap of 15 pages without a free one: a full slab of four slots, and two medium allocations.

@@ -14,7 +14,7 @@ namespace faults {
 
 using miniheap::KiB;
 
-inline constexpr miniheap::arena_config config{.miniheap_bytes = 64 * KiB, .reserve_bytes = 64 * KiB};
+inline constexpr miniheap::arena_config config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 64 * KiB};
 inline constexpr std::size_t medium_bytes = 32 * KiB;  // two do not fit into a miniheap
 inline constexpr std::size_t large_bytes = 160 * KiB;
 
@@ -136,8 +136,8 @@ class workload {
     for (const auto& [p, a] : live_) verify(p, a);
     const miniheap::arena_stats s = arena_.stats();
     expect(s.allocations == live_.size(), "live allocations are counted");
-    expect(s.mapped_bytes == s.live_bytes + s.free_slot_bytes + s.slab_waste_bytes + s.free_page_bytes + s.head_bytes +
-                                 s.metadata_bytes,
+    expect(s.mapped_bytes == s.live_bytes + s.free_slot_bytes + s.slab_waste_bytes + s.dirty_page_bytes +
+                                 s.clean_page_bytes + s.head_bytes + s.metadata_bytes,
            "the bytes of the statistics add up");
   }
 

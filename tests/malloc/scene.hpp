@@ -10,7 +10,7 @@ namespace malloc_tests {
 
 using namespace miniheap;
 
-inline constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0};
+inline constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0};
 inline constexpr std::size_t limit_bytes = 4 * MiB;
 
 /// What no arena serves.

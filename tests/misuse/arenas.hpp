@@ -14,7 +14,7 @@ using miniheap::MiB;
 
 struct tiny_arena
     : miniheap::miniheap_arena<miniheap::mmap_source, miniheap::no_lock, miniheap::first_fit, miniheap::fullest_first,
-                               miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_bytes = 64 * KiB}> {
+                               miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 64 * KiB}> {
   using miniheap_arena::miniheap_arena;
 };
 struct locked_arena

@@ -30,7 +30,8 @@ void require_nothing_changes(const Arena& arena, Body&& body) {
   REQUIRE(after.live_bytes == before.live_bytes);
   REQUIRE(after.free_slot_bytes == before.free_slot_bytes);
   REQUIRE(after.slab_waste_bytes == before.slab_waste_bytes);
-  REQUIRE(after.free_page_bytes == before.free_page_bytes);
+  REQUIRE(after.dirty_page_bytes == before.dirty_page_bytes);
+  REQUIRE(after.clean_page_bytes == before.clean_page_bytes);
   REQUIRE(after.head_bytes == before.head_bytes);
   REQUIRE(after.metadata_bytes == before.metadata_bytes);
   REQUIRE(static_cast<bool>(arena.check()));

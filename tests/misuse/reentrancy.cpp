@@ -44,9 +44,9 @@ class calling_source {
 template <class Lock>
 struct calling_arena
     : miniheap::miniheap_arena<calling_source, Lock, miniheap::first_fit, miniheap::fullest_first,
-                               miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0}> {
+                               miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}> {
   using base = miniheap::miniheap_arena<calling_source, Lock, miniheap::first_fit, miniheap::fullest_first,
-                                        miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0}>;
+                                        miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}>;
   using base::base;
 };
 

@@ -21,19 +21,19 @@ using miniheap::MiB;
 
 /// Tiny miniheaps, where every state is reached soon; thresholds, reserves and checks of all sorts.
 inline constexpr miniheap::arena_config configurations[] = {
-    {.miniheap_bytes = 64 * KiB, .reserve_bytes = 0},
+    {.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0},
     {.miniheap_bytes = 64 * KiB,
      .large_threshold_bytes = 8 * KiB,
-     .reserve_bytes = 128 * KiB,
+     .reserve_ceiling_bytes = 128 * KiB,
      .float_limit_bytes = 8 * KiB,
      .float_gain_levels = 1},
-    {.miniheap_bytes = 64 * KiB, .reserve_bytes = 64 * KiB, .checks = miniheap::check_level::none},
-    {.miniheap_bytes = 256 * KiB, .reserve_bytes = 256 * KiB, .float_limit_bytes = 0},
+    {.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 64 * KiB, .checks = miniheap::check_level::none},
+    {.miniheap_bytes = 256 * KiB, .reserve_ceiling_bytes = 256 * KiB, .float_limit_bytes = 0},
     {.miniheap_bytes = 256 * KiB,
      .large_threshold_bytes = 20 * KiB,
-     .reserve_bytes = 0,
+     .reserve_ceiling_bytes = 0,
      .checks = miniheap::check_level::none},
-    {.miniheap_bytes = 1 * MiB, .large_threshold_bytes = 128 * KiB, .reserve_bytes = 2 * MiB},
+    {.miniheap_bytes = 1 * MiB, .large_threshold_bytes = 128 * KiB, .reserve_ceiling_bytes = 2 * MiB},
 };
 
 template <class Policy, class... Policies>

@@ -222,8 +222,9 @@ class drunkard {
     shadow_.compare_stats();
     const miniheap::arena_stats s = arena_.stats();
     expect(s.mappings == 0 && s.live_bytes == 0, "an arena without allocations has no mappings");
-    expect(s.miniheaps * arena_.config().miniheap_bytes <= arena_.config().reserve_bytes, "the reserve is bounded");
-    expect(s.mapped_bytes <= 2 * arena_.config().reserve_bytes + s.metadata_bytes, "what is mapped is bounded");
+    expect(s.miniheaps * arena_.config().miniheap_bytes <= arena_.config().reserve_ceiling_bytes,
+           "the reserve is bounded");
+    expect(s.mapped_bytes <= 2 * arena_.config().reserve_ceiling_bytes + s.metadata_bytes, "what is mapped is bounded");
     if (!random_.one_in(2)) return;
     trim();
     expect(arena_.stats().miniheaps == 0, "trim gives the reserve back");

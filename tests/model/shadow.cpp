@@ -87,8 +87,8 @@ void shadow::compare_stats() const {
   const miniheap::arena_stats s = arena_.stats();
   expect(s.allocations == size(), "live allocations are counted");
   expect(s.live_bytes == live_bytes_, "live bytes are counted");
-  expect(s.mapped_bytes == s.live_bytes + s.free_slot_bytes + s.slab_waste_bytes + s.free_page_bytes + s.head_bytes +
-                               s.cache_bytes + s.metadata_bytes,
+  expect(s.mapped_bytes == s.live_bytes + s.free_slot_bytes + s.slab_waste_bytes + s.dirty_page_bytes +
+                               s.clean_page_bytes + s.head_bytes + s.cache_bytes + s.metadata_bytes,
          "the bytes of the statistics add up");
   expect(s.mapped_bytes == arena_.source_mapped_bytes(), "what the source has mapped is counted");
   expect(s.mapped_bytes <= s.peak_mapped_bytes, "the peak is the most");

@@ -37,7 +37,7 @@ void await_writer(futex_shared_mutex& mutex) {
 
 constinit futex_shared_mutex static_mutex;
 
-constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_bytes = 64 * KiB};
+constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 64 * KiB};
 
 }  // namespace
 

@@ -14,8 +14,9 @@ namespace threads {
 using namespace miniheap;
 
 template <class Lock, std::size_t MiniheapBytes, std::size_t ReserveBytes>
-using shared_arena = miniheap_arena<counting_source<>, Lock, first_fit, fullest_first,
-                                    arena_config{.miniheap_bytes = MiniheapBytes, .reserve_bytes = ReserveBytes}>;
+using shared_arena =
+    miniheap_arena<counting_source<>, Lock, first_fit, fullest_first,
+                   arena_config{.miniheap_bytes = MiniheapBytes, .reserve_ceiling_bytes = ReserveBytes}>;
 
 /// All of them; a layer is tested by one more line.
 using arenas = std::tuple<shared_arena<coarse_lock<>, 64 * KiB, 64 * KiB>,          //

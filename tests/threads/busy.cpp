@@ -12,7 +12,7 @@ using namespace threads;
 
 namespace {
 
-constexpr arena_config without_reserve{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0};
+constexpr arena_config without_reserve{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0};
 constexpr std::size_t some_bytes = 1'024;  // four in a slab of one page
 
 /// The engine of an arena, with its miniheaps in reach.

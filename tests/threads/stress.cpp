@@ -165,7 +165,7 @@ TEMPLATE_LIST_TEST_CASE("threads: allocated here, freed there, while others look
       if constexpr (requires { arena.flush(); }) arena.flush();
       CHECK(arena.check());
       CHECK(arena.stats().allocations == 0);
-      CHECK(arena.stats().miniheaps * TestType::config.miniheap_bytes <= TestType::config.reserve_bytes);
+      CHECK(arena.stats().miniheaps * TestType::config.miniheap_bytes <= TestType::config.reserve_ceiling_bytes);
       arena.release();
       CHECK(arena.source().counts().mapped_bytes == 0);
     }

@@ -18,11 +18,11 @@ class bitmap {
   }
 
   constexpr void set(std::uint32_t first, std::uint32_t count) noexcept {
-    for_words(first, count, [](std::uint64_t& word, std::uint64_t mask) { word |= mask; });
+    for_words(words_, first, count, [](std::uint64_t& word, std::uint64_t mask) { word |= mask; });
   }
 
   constexpr void clear(std::uint32_t first, std::uint32_t count) noexcept {
-    for_words(first, count, [](std::uint64_t& word, std::uint64_t mask) { word &= ~mask; });
+    for_words(words_, first, count, [](std::uint64_t& word, std::uint64_t mask) { word &= ~mask; });
   }
 
   /// The first bit that is set at `from` or above, or `Bits`. O(words).
@@ -52,9 +52,14 @@ class bitmap {
     return Bits;
   }
 
-  [[nodiscard]] constexpr std::uint32_t count() const noexcept {
+  [[nodiscard]] constexpr std::uint32_t count() const noexcept { return count(0, Bits); }
+
+  /// How many of `count` bits from `first` on are set. O(words).
+  [[nodiscard]] constexpr std::uint32_t count(std::uint32_t first, std::uint32_t count) const noexcept {
     std::uint32_t n = 0;
-    for (const std::uint64_t word : words_) n += static_cast<std::uint32_t>(std::popcount(word));
+    for_words(words_, first, count, [&n](std::uint64_t word, std::uint64_t mask) {
+      n += static_cast<std::uint32_t>(std::popcount(word & mask));
+    });
     return n;
   }
 
@@ -73,13 +78,13 @@ class bitmap {
     return index * 64 + static_cast<std::uint32_t>(std::countr_zero(word));
   }
 
-  /// Calls `change(word, mask)` for each word that the bits `first` to `first + count - 1` touch.
-  template <class Change>
-  constexpr void for_words(std::uint32_t first, std::uint32_t count, Change change) noexcept {
+  /// Calls `visit(word, mask)` for each word that the bits `first` to `first + count - 1` touch.
+  template <class Words, class Visit>
+  static constexpr void for_words(Words& words, std::uint32_t first, std::uint32_t count, Visit visit) noexcept {
     while (count != 0) {
       const std::uint32_t shift = first % 64;
       const std::uint32_t n = count < 64 - shift ? count : 64 - shift;
-      change(words_[first / 64], (~std::uint64_t{0} >> (64 - n)) << shift);
+      visit(words[first / 64], (~std::uint64_t{0} >> (64 - n)) << shift);
       first += n;
       count -= n;
     }

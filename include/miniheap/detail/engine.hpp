@@ -4,7 +4,6 @@
 /// mappings.
 #pragma once
 
-#include <miniheap/detail/large.hpp>
 #include <miniheap/detail/small.hpp>
 
 #include <cstring>
@@ -50,7 +49,7 @@ class engine {
 
   /// Whether what was allocated last, of this size, is memory that the page source has just filled with zeros.
   [[nodiscard]] bool is_last_zeroed(std::size_t bytes, std::size_t alignment) const noexcept {
-    return maps_zeroed<Source> && route_of(bytes, alignment) == route::large && large_.is_last_fresh();
+    return maps_zeroed<Source> && route_of(bytes, alignment) == route::large && large().is_last_fresh();
   }
 
   /// nullptr: no memory, and nothing has changed. `alignment` is a power of two.
@@ -91,7 +90,7 @@ class engine {
     const std::uintptr_t address = address_of(p);
     const std::size_t offset_bytes = shape::offset_of(address);
     if (store().contains(address - offset_bytes)) return shape::page_at(offset_bytes) >= shape::head_pages;
-    return large_.contains(address);
+    return large().contains(address);
   }
 
   /// Usable bytes of the live allocation at `p`; a fault where there is none.
@@ -101,15 +100,21 @@ class engine {
     return is_slab(entry->kind) ? slot_bytes(p, entry) : medium_bytes(p, entry);
   }
 
-  /// Gives back every empty miniheap and drops the contents of free spans. Bytes unmapped and dropped.
-  std::size_t trim() noexcept {
-    const std::size_t unmapped_bytes = give_back_reserve();
-    return unmapped_bytes + store().purge_free_spans();
+  /// Idle slabs become free spans, and what is in reserve above `target_bytes` goes back; what could not be unmapped
+  /// before is tried again. Bytes unmapped and dropped.
+  std::size_t trim(std::size_t target_bytes) noexcept {
+    const std::size_t before_bytes = supply().given_back_bytes();
+    small_.retire_all_idle();
+    if (target_bytes == 0) {
+      store().trim();
+    } else {
+      store().give_back(target_bytes);
+    }
+    return supply().given_back_bytes() - before_bytes;
   }
 
   /// Everything goes back. A miniheap that the page source will not take stays, empty.
   void release() noexcept {
-    large_.release(supply());
     small_.clear();
     store().release();
   }
@@ -117,9 +122,8 @@ class engine {
   [[nodiscard]] check_result check() const noexcept {
     if (const check_result result = store().check(); !result) return result;
     if (const check_result result = small_.check(); !result) return result;
-    if (const check_result result = large_.check(); !result) return result;
     const std::size_t held_bytes =
-        store().all().size() * Config.miniheap_bytes + large_.live_bytes() + large_.free_bytes();
+        store().all().size() * Config.miniheap_bytes + large().live_bytes() + large().free_bytes();
     if (held_bytes + metadata_bytes() != supply().mapped_bytes()) return {"what is mapped is accounted for", this};
     return {};
   }
@@ -129,10 +133,10 @@ class engine {
   [[nodiscard]] const auto& supply() const noexcept { return store().supply(); }
   [[nodiscard]] const set& miniheaps() const noexcept { return store().all(); }
   [[nodiscard]] const auto& small() const noexcept { return small_; }
-  [[nodiscard]] const auto& large() const noexcept { return large_; }
-  [[nodiscard]] std::size_t metadata_bytes() const noexcept {
-    return store().metadata_bytes() + large_.metadata_bytes() + layer_bytes_;
-  }
+  [[nodiscard]] const auto& large() const noexcept { return store().large(); }
+  [[nodiscard]] std::size_t reserve_bytes() const noexcept { return store().reserve_bytes(); }
+  [[nodiscard]] std::size_t reserve_limit_bytes() const noexcept { return store().reserve_limit_bytes(); }
+  [[nodiscard]] std::size_t metadata_bytes() const noexcept { return store().metadata_bytes() + layer_bytes_; }
 
  protected:
   [[nodiscard]] auto& small() noexcept { return small_; }
@@ -174,35 +178,18 @@ class engine {
     if (!is_possible(bytes, alignment)) return nullptr;
     bytes = at_least_one(bytes);
     return route_of(bytes, alignment) == route::medium ? allocate_medium(bytes, alignment)
-                                                       : allocate_large(bytes, alignment);
+                                                       : store().allocate_large(bytes, alignment);
   }
 
   /// Perhaps what is kept for reuse is what is missing.
   [[gnu::noinline, gnu::cold]] void* allocate_after_trim(std::size_t bytes, std::size_t alignment) noexcept {
-    if (!is_possible(bytes, alignment) || give_back_reserve() == 0) return nullptr;
+    if (!is_possible(bytes, alignment) || trim(0) == 0) return nullptr;
     return is_small(bytes, alignment) ? small_.allocate(size_class(aligned_request(bytes, alignment)))
                                       : allocate_more(bytes, alignment);
   }
 
   static bool is_possible(std::size_t bytes, std::size_t alignment) noexcept {
     return bytes <= max_request_bytes && alignment <= max_request_bytes - bytes;
-  }
-
-  /// Idle slabs become free spans, empty miniheaps go, what could not be unmapped before is tried again. Bytes
-  /// unmapped.
-  std::size_t give_back_reserve() noexcept {
-    const std::size_t before_bytes = supply().mapped_bytes();
-    small_.retire_all_idle();
-    large_.trim(supply());
-    store().trim();
-    return before_bytes - supply().mapped_bytes();
-  }
-
-  void* allocate_large(std::size_t bytes, std::size_t alignment) noexcept {
-    const bool is_dense = store().is_large_enough_for_huge_pages();
-    void* const p = large_.allocate(supply(), bytes, alignment);
-    if (p != nullptr && is_dense && large_.is_last_fresh()) supply().prefer_huge_pages(p, align_up(bytes, page_bytes));
-    return p;
   }
 
   void* allocate_medium(std::size_t bytes, std::size_t alignment) noexcept {
@@ -245,12 +232,12 @@ class engine {
     page_entry* const entry = entry_of(p);
     if (entry == nullptr) {
       large_bytes(p);
-      return large_.deallocate(supply(), address_of(p));
+      return store().deallocate_large(address_of(p));
     }
     if (is_slab(entry->kind)) return small_.deallocate(p, entry, class_of_slab(entry->kind));
     medium_bytes(p, entry);
     descriptor& m = miniheap_of(entry);
-    store().all().give_span(m, entry);
+    store().give_span(m, entry);
     small_.span_given(m);
   }
 
@@ -269,9 +256,9 @@ class engine {
   /// \name Usable bytes of an allocation; a fault where there is none.
   ///@{
   std::size_t large_bytes(const void* p) const noexcept {
-    const std::size_t bytes = large_.bytes_at(address_of(p));
+    const std::size_t bytes = large().bytes_at(address_of(p));
     if (checked && bytes == 0) {
-      identity_.stop(large_.contains(address_of(p)) ? faults::interior : faults::foreign, p);
+      identity_.stop(large().contains(address_of(p)) ? faults::interior : faults::foreign, p);
     }
     return bytes;
   }
@@ -313,16 +300,18 @@ class engine {
 
   void* resize_large(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     if (bytes > max_request_bytes) return nullptr;
-    if (void* const q = large_.resize(supply(), address_of(p), bytes, alignment)) return q;
-    if (large_.free_bytes() == 0) return nullptr;
-    large_.trim(supply());  // perhaps what is kept for reuse is what is missing
-    return large_.resize(supply(), address_of(p), bytes, alignment);
+    if (void* const q = store().resize_large(address_of(p), bytes, alignment)) return q;
+    if (trim(0) == 0) return nullptr;  // perhaps what is kept for reuse is what is missing
+    return store().resize_large(address_of(p), bytes, alignment);
   }
 
   void* resize_medium(page_entry* first, std::size_t bytes) noexcept {
     const auto pages = static_cast<std::uint32_t>(pages_for(bytes));
     descriptor& m = miniheap_of(first);
-    if (pages < first->pages) store().all().give_span(m, first, pages);
+    if (pages < first->pages) {
+      store().give_span(m, first, pages);
+      store().settle();
+    }
     return pages <= first->pages || store().all().extend_span(m, first, pages) ? shape::memory_of(first) : nullptr;
   }
 
@@ -343,7 +332,6 @@ class engine {
 
   arena_identity identity_;
   Small<store_type, checked> small_;
-  large_mappings<Config.miniheap_bytes, Config.reserve_bytes> large_;
   std::size_t layer_bytes_ = 0;  // mapped by `map_metadata`
 };
 

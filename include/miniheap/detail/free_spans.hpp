@@ -49,7 +49,10 @@ class free_spans {
   }
 
   [[nodiscard]] bool is_free(std::uint32_t page) const noexcept { return bits_.test(page); }
+  /// Where the free pages end that begin at `page`; that page itself, if it is used. O(pages / 64).
+  [[nodiscard]] std::uint32_t end_of_free(std::uint32_t page) const noexcept { return bits_.find_clear_from(page); }
   [[nodiscard]] std::uint32_t free_pages() const noexcept { return bits_.count(); }
+  [[nodiscard]] const bitmap<Geometry::pages>& pages() const noexcept { return bits_; }
 
   /// The length class of the longest span; `classes` where there is none. O(1).
   [[nodiscard]] std::uint32_t longest_class() const noexcept {

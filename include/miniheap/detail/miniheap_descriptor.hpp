@@ -17,6 +17,10 @@ namespace miniheap::detail {
 
 using tree_hook = boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>,
                                                   boost::intrusive::optimize_size<true>>;
+struct reserve_tag;
+using reserve_hook = boost::intrusive::set_base_hook<boost::intrusive::tag<reserve_tag>,
+                                                     boost::intrusive::link_mode<boost::intrusive::normal_link>,
+                                                     boost::intrusive::optimize_size<true>>;
 struct all_tag;
 using all_hook = boost::intrusive::list_base_hook<boost::intrusive::tag<all_tag>,
                                                   boost::intrusive::link_mode<boost::intrusive::normal_link>>;
@@ -35,7 +39,7 @@ constexpr unsigned next_level(unsigned level, std::uint32_t used, std::uint32_t 
 
 /// `Lock` is for the engine that lets several threads in; see concurrent_core.hpp.
 template <class Geometry, fit_policy Fit, class Lock = no_lock::null_mutex>
-class miniheap_descriptor : public tree_hook, public all_hook {
+class miniheap_descriptor : public tree_hook, public reserve_hook, public all_hook {
  public:
   /// The slabs of one size class that have a free slot and are not active. Every such slab of the miniheap is in it;
   /// the bin itself is in a tree of the arena while it is not empty.
@@ -70,17 +74,18 @@ class miniheap_descriptor : public tree_hook, public all_hook {
   [[nodiscard]] const free_spans<Geometry>& spans() const noexcept { return spans_; }
   [[nodiscard]] std::uint32_t used_pages() const noexcept { return used_pages_; }
   [[nodiscard]] bool is_empty() const noexcept { return used_pages_ == 0; }
+  /// Free pages that were touched since they were mapped or purged.
+  [[nodiscard]] std::uint32_t dirty_pages() const noexcept { return dirty_pages_; }
   [[nodiscard]] bin& bin_of(std::uint32_t size_class) noexcept { return bins_[size_class]; }
   [[nodiscard]] const bin& bin_of(std::uint32_t size_class) const noexcept { return bins_[size_class]; }
-
-  /// Pages were freed, or populated, since the free spans were last purged.
-  bool has_dirty_spans = false;
 
   [[no_unique_address]] Lock lock;
   /// The kernel was asked for huge pages: one fault makes 2 MiB of it resident.
   bool has_huge_pages = false;
-  /// From this page on no page was touched since it was mapped, or purged; `Geometry::pages` if that is not known.
-  std::uint32_t first_untouched = Geometry::head_pages;
+  /// It did not go back when it was asked to, nor did the contents of its free pages.
+  bool was_refused = false;
+  /// It is in the tree of those that have something to give back; the set keeps it.
+  bool is_in_reserve = false;
 
   /// Finds room for `pages` pages at a multiple of `align_pages`, and takes it. Returns the first page's entry, of no
   /// kind yet, or nullptr. Complexity is the fit policy's.
@@ -89,7 +94,7 @@ class miniheap_descriptor : public tree_hook, public all_hook {
     if (!found) return nullptr;
     const free_span taken{align_up(found.first, align_pages), pages};
     spans_.take(found, taken);
-    used_pages_ += pages;
+    use(taken);
     map_[taken.first].pages = pages;
     return &map_[taken.first];
   }
@@ -100,7 +105,7 @@ class miniheap_descriptor : public tree_hook, public all_hook {
     const free_span behind = spans_.starting_at(Geometry::page_of(first) + first->pages);
     if (behind.pages < more) return false;
     spans_.take(behind, {behind.first, more});
-    used_pages_ += more;
+    use({behind.first, more});
     first->pages = pages;
     return true;
   }
@@ -111,9 +116,43 @@ class miniheap_descriptor : public tree_hook, public all_hook {
     if (pages == 0) first->kind = page_kind::free;
     first->pages = pages;
     used_pages_ -= freed;
-    has_dirty_spans = true;
-    spans_.add({Geometry::page_of(first) + pages, freed});
+    const free_span span{Geometry::page_of(first) + pages, freed};
+    soil(span);
+    spans_.add(span);
   }
+
+  /// How many of the free pages from `first` on, up to `most`, were not touched yet. O(1) in 64 pages.
+  [[nodiscard]] std::uint32_t clean_pages_at(std::uint32_t first, std::uint32_t most) const noexcept {
+    const std::uint32_t end = smaller(smaller(dirty_.find_from(first), spans_.end_of_free(first)), first + most);
+    return end - first;
+  }
+
+  /// Free pages, none of them dirty, become so.
+  void soil(free_span span) noexcept {
+    dirty_.set(span.first, span.pages);
+    dirty_pages_ += span.pages;
+  }
+
+  /// All free pages become dirty.
+  void soil_all() noexcept {
+    dirty_ = spans_.pages();
+    dirty_pages_ = dirty_.count();
+  }
+
+  /// Calls `purge(first page, pages)` for each row of dirty pages, or of those that are old. Those that it returns true
+  /// for are clean then; where it does not, that is the end, and false. O(pages / 64 + rows).
+  template <class Purge>
+  bool clean(Purge purge) noexcept {
+    return clean(dirty_, purge);
+  }
+  template <class Purge>
+  bool clean_old(Purge purge) noexcept {
+    return clean(old_, purge);
+  }
+
+  void make_dirty_pages_old() noexcept { old_ = dirty_; }
+  /// Those that are dirty since then. O(pages / 64).
+  [[nodiscard]] std::uint32_t old_pages() const noexcept { return old_.count(); }
 
   /// What the level should be now.
   [[nodiscard]] unsigned wanted_level() const noexcept {
@@ -158,6 +197,13 @@ class miniheap_descriptor : public tree_hook, public all_hook {
     });
     if (broken != nullptr) return broken;
     if (used != used_pages_ || used + spans_.free_pages() != Geometry::usable_pages) return "each page is used or free";
+    for (std::uint32_t page = 0; page < Geometry::pages; ++page) {
+      if (dirty_.test(page) && !spans_.is_free(page)) return "dirty pages are free pages";
+    }
+    for (std::uint32_t page = 0; page < Geometry::pages; ++page) {
+      if (old_.test(page) && !dirty_.test(page)) return "old pages are dirty pages";
+    }
+    if (dirty_.count() != dirty_pages_) return "the dirty pages are counted";
     for (std::uint32_t c = 0; c < size_classes; ++c) {
       for (const page_entry& slab : bins_[c].slabs) {
         if (slab.kind != slab_of_class(c) || is_full(slab) || is_active(slab)) {
@@ -172,9 +218,33 @@ class miniheap_descriptor : public tree_hook, public all_hook {
   }
 
  private:
+  void use(free_span taken) noexcept {
+    used_pages_ += taken.pages;
+    if (dirty_pages_ != 0) make_clean(taken);
+  }
+
+  template <class Purge>
+  bool clean(const bitmap<Geometry::pages>& which, Purge purge) noexcept {
+    for (std::uint32_t page = which.find_from(0); page < Geometry::pages; page = which.find_from(page)) {
+      const std::uint32_t pages = which.find_clear_from(page) - page;
+      if (!purge(page, pages)) return false;
+      make_clean({page, pages});
+    }
+    return true;
+  }
+
+  void make_clean(free_span pages) noexcept {
+    dirty_pages_ -= dirty_.count(pages.first, pages.pages);
+    dirty_.clear(pages.first, pages.pages);
+    old_.clear(pages.first, pages.pages);
+  }
+
   page_entry* map_;
   occupancy key_;
   std::uint32_t used_pages_ = 0;  // of slabs and medium allocations
+  std::uint32_t dirty_pages_ = 0;
+  bitmap<Geometry::pages> dirty_;  // free pages that hold what was freed, or were populated
+  bitmap<Geometry::pages> old_;    // of them, those that have been so for a while
   [[no_unique_address]] typename Fit::state fit_state_{};
   free_spans<Geometry> spans_;
   std::array<bin, size_classes> bins_;

@@ -5,7 +5,7 @@
 /// one tree, or of a few; never a scan.
 #pragma once
 
-#include <miniheap/detail/miniheap_descriptor.hpp>
+#include <miniheap/detail/reserve_order.hpp>
 #include <miniheap/stats.hpp>
 
 #include <boost/intrusive/rbtree.hpp>
@@ -26,6 +26,10 @@ class miniheap_set {
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t empty_count() const noexcept { return empty_count_; }
+  /// Of all miniheaps.
+  [[nodiscard]] std::size_t used_pages() const noexcept { return used_pages_; }
+  /// Free pages that were touched, in miniheaps that are not empty.
+  [[nodiscard]] std::size_t dirty_pages() const noexcept { return dirty_pages_; }
 
   /// Adds an empty miniheap. O(log n).
   void insert(descriptor& m) noexcept {
@@ -33,11 +37,13 @@ class miniheap_set {
     ++size_;
     ++empty_count_;
     link_spans(m);
+    reserve_.update(m);
   }
 
   /// Removes an empty miniheap. O(log n).
   void erase(descriptor& m) noexcept {
     unlink_spans(m, m.spans().longest_class());
+    reserve_.erase(m);
     all_.erase(all_.iterator_to(m));
     --size_;
     --empty_count_;
@@ -48,8 +54,9 @@ class miniheap_set {
     all_.clear();
     for (auto& tree : bins_) tree.clear();
     for (auto& tree : spans_) tree.clear();
+    reserve_.clear();
     span_mask_ = 0;
-    size_ = empty_count_ = 0;
+    size_ = empty_count_ = used_pages_ = dirty_pages_ = 0;
   }
 
   /// The first miniheap with a free slot of the size class in a slab that is not active, or nullptr. O(1).
@@ -90,6 +97,13 @@ class miniheap_set {
     return first != nullptr ? first : search_class(pages, size_);
   }
 
+  /// Calls `visit(descriptor&)` for each miniheap that has something to give back, the sparsest first, until it returns
+  /// false. `visit` may erase or clean the one that it is given.
+  template <class Visit>
+  void for_each_in_reserve(Visit visit) {
+    reserve_.for_each(visit);
+  }
+
   /// \name Changes of one miniheap, each with the trees kept in order. O(log n).
   ///@{
   page_entry* take_span(descriptor& m, std::uint32_t pages, std::uint32_t align_pages = 1) noexcept {
@@ -105,6 +119,28 @@ class miniheap_set {
   void give_span(descriptor& m, page_entry* first, std::uint32_t pages = 0) noexcept {
     const span_change change{*this, m};
     m.give_span(first, pages);
+  }
+
+  void soil(descriptor& m, free_span span) noexcept {
+    const span_change change{*this, m};
+    m.soil(span);
+  }
+
+  void soil_all(descriptor& m) noexcept {
+    const span_change change{*this, m};
+    m.soil_all();
+  }
+
+  template <class Purge>
+  bool clean(descriptor& m, Purge purge) noexcept {
+    const span_change change{*this, m};
+    return m.clean(purge);
+  }
+
+  template <class Purge>
+  bool clean_old(descriptor& m, Purge purge) noexcept {
+    const span_change change{*this, m};
+    return m.clean_old(purge);
   }
 
   /// Puts a slab that has a free slot into its bin, where it is the first to be used: it is likely the fullest. O(1),
@@ -158,6 +194,7 @@ class miniheap_set {
    public:
     rekey_guard(miniheap_set& set, descriptor& m, std::uint32_t linked_class) noexcept : set_{set}, m_{m} {
       set_.unlink_spans(m_, linked_class);
+      set_.reserve_.erase(m_);
       for (std::uint32_t c = 0; c < size_classes; ++c) {
         bin& b = m_.bin_of(c);
         if (!b.slabs.empty()) set_.bins_[c].erase(set_.bins_[c].iterator_to(b));
@@ -166,6 +203,7 @@ class miniheap_set {
 
     ~rekey_guard() {
       set_.link_spans(m_);
+      set_.reserve_.update(m_);
       for (std::uint32_t c = 0; c < size_classes; ++c) {
         bin& b = m_.bin_of(c);
         if (!b.slabs.empty()) set_.bins_[c].insert_equal(b);
@@ -184,17 +222,25 @@ class miniheap_set {
   class span_change {
    public:
     span_change(miniheap_set& set, descriptor& m) noexcept
-        : set_{set}, m_{m}, linked_class_{m.spans().longest_class()}, was_empty_{m.is_empty()} {}
+        : set_{set}, m_{m}, linked_class_{m.spans().longest_class()}, was_empty_{m.is_empty()} {
+      set_.used_pages_ -= m_.used_pages();
+      if (!was_empty_) set_.dirty_pages_ -= m_.dirty_pages();
+    }
 
     ~span_change() {
+      set_.used_pages_ += m_.used_pages();
+      if (!m_.is_empty()) set_.dirty_pages_ += m_.dirty_pages();
       if (m_.is_empty() != was_empty_) set_.empty_count_ = was_empty_ ? set_.empty_count_ - 1 : set_.empty_count_ + 1;
       if (const unsigned level = m_.wanted_level(); level != m_.key().level) {
         const rekey_guard guard{set_, m_, linked_class_};
         m_.set_level(level);
-      } else if (m_.spans().longest_class() != linked_class_) {
+        return;
+      }
+      if (m_.spans().longest_class() != linked_class_) {
         set_.unlink_spans(m_, linked_class_);
         set_.link_spans(m_);
       }
+      set_.reserve_.update(m_);
     }
 
     span_change(const span_change&) = delete;
@@ -236,8 +282,11 @@ class miniheap_set {
       all_;
   std::array<ordered<bin, bin_order>, size_classes> bins_;
   std::array<ordered<descriptor, descriptor_order>, free_spans<Geometry>::classes> spans_;
+  reserve_order<descriptor, descriptor_order> reserve_;
   std::uint64_t span_mask_ = 0;  // bit k: tree k is not empty
   std::size_t size_ = 0;
+  std::size_t used_pages_ = 0;
+  std::size_t dirty_pages_ = 0;
   std::size_t empty_count_ = 0;  // miniheaps without a used page
 };
 
@@ -246,17 +295,24 @@ check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcep
   std::size_t counted = 0;
   std::size_t empty = 0;
   std::size_t with_span = 0;
+  std::size_t used_pages = 0;
+  std::size_t dirty_pages = 0;
+  std::size_t in_reserve = 0;
   std::array<std::size_t, size_classes> with_slot{};
   for (const descriptor& m : all_) {
     if (const char* broken = m.check()) return {broken, m.map()};
     ++counted;
     empty += static_cast<std::size_t>(m.is_empty());
+    used_pages += m.used_pages();
+    if (!m.is_empty()) dirty_pages += m.dirty_pages();
+    in_reserve += static_cast<std::size_t>(reserve_.belongs(m));
     with_span += static_cast<std::size_t>(m.spans().longest_class() != free_spans<Geometry>::classes);
     for (std::uint32_t c = 0; c < size_classes; ++c) {
       with_slot[c] += static_cast<std::size_t>(!m.bin_of(c).slabs.empty());
     }
   }
   if (counted != size_ || empty != empty_count_) return {"the miniheaps are counted", this};
+  if (used_pages != used_pages_ || dirty_pages != dirty_pages_) return {"used and dirty pages are counted", this};
   const auto in_order = [](const auto& nodes, auto owner, std::size_t& count) {
     const descriptor* last = nullptr;
     for (const auto& node : nodes) {
@@ -278,6 +334,7 @@ check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcep
       return {"the miniheaps of a length class are in the order of selection", this};
   }
   if (linked != with_span) return {"each miniheap that has a free span is in a tree", this};
+  if (const char* broken = reserve_.check(in_reserve)) return {broken, this};
   for (std::uint32_t c = 0; c < size_classes; ++c) {
     linked = 0;
     const auto owner = [](const bin& b) -> const descriptor& { return *b.owner; };

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// The miniheaps of an arena as memory: maps them, keeps empty ones in reserve, gives them back.
+/// An arena's memory: maps miniheaps, keeps the mappings of large allocations, holds free memory in reserve within its
+/// bound, and gives the rest back.
 #pragma once
 
 #include <miniheap/config.hpp>
 #include <miniheap/detail/address_index.hpp>
+#include <miniheap/detail/large.hpp>
 #include <miniheap/detail/miniheap_set.hpp>
 #include <miniheap/detail/page_supply.hpp>
+#include <miniheap/detail/reserve_bound.hpp>
 
 namespace miniheap::detail {
 
-/// Every miniheap is in the set and in the index. Empty ones take no more than `Config.reserve_bytes`, unless the page
-/// source refuses to take them.
+/// Every miniheap is in the set and in the index. After `settle` the **reserve** (empty miniheaps, dirty pages of the
+/// others, idle mappings) is within its bound, unless the page source refuses to take it.
 template <page_source Source, fit_policy Fit, selection_policy Selection, arena_config Config,
           class Lock = no_lock::null_mutex>
 class miniheap_store {
@@ -29,9 +32,21 @@ class miniheap_store {
   [[nodiscard]] const auto& supply() const noexcept { return supply_; }
   [[nodiscard]] set& all() noexcept { return miniheaps_; }
   [[nodiscard]] const set& all() const noexcept { return miniheaps_; }
+  [[nodiscard]] auto& large() noexcept { return large_; }
+  [[nodiscard]] const auto& large() const noexcept { return large_; }
   [[nodiscard]] std::size_t metadata_bytes() const noexcept {
-    return descriptors_.mapped_bytes() + index_.mapped_bytes();
+    return descriptors_.mapped_bytes() + index_.mapped_bytes() + large_.metadata_bytes();
   }
+  [[nodiscard]] std::size_t in_use_bytes() const noexcept {
+    return miniheaps_.used_pages() * page_bytes + large_.live_bytes();
+  }
+  /// What is in reserve. An empty miniheap counts as a whole.
+  [[nodiscard]] std::size_t reserve_bytes() const noexcept {
+    return miniheaps_.dirty_pages() * page_bytes + miniheaps_.empty_count() * Config.miniheap_bytes +
+           large_.dirty_bytes();
+  }
+  /// What may be in reserve now.
+  [[nodiscard]] std::size_t reserve_limit_bytes() const noexcept { return bound_.bytes(in_use_bytes()); }
 
   /// Whether a miniheap starts at `base`. O(1); reads nothing there.
   [[nodiscard]] bool contains(std::uintptr_t base) const noexcept { return index_.contains(base); }
@@ -41,7 +56,7 @@ class miniheap_store {
     return index_.contains_recently(base);
   }
 
-  /// The reserve has room for all miniheaps together, so each may stay, empty or not.
+  /// The reserve could have room for all miniheaps together, so idle slabs may stay in them.
   [[nodiscard]] bool fits_reserve() const noexcept { return fits_reserve_; }
 
   /// What is mapped from now on had better be in huge pages.
@@ -60,33 +75,79 @@ class miniheap_store {
     return last_resort == nullptr ? nullptr : take_span_of(*last_resort, pages, align_pages);
   }
 
-  /// A miniheap has become empty: it stays if the reserve has room, else it goes back.
-  void settle_empty(descriptor& m) noexcept {
-    if (miniheaps_.empty_count() * Config.miniheap_bytes > Config.reserve_bytes) unmap_miniheap(m);
+  /// Frees a used span from its page `pages` on. It is for the caller to `settle`.
+  void give_span(descriptor& m, page_entry* first, std::uint32_t pages = 0) noexcept {
+    const std::size_t bytes = (first->pages - pages) * page_bytes;
+    miniheaps_.give_span(m, first, pages);
+    freed_bytes_ += bytes;
   }
 
-  /// Unmaps every empty miniheap, and the metadata when there is nothing to describe. Bytes of miniheaps that went
-  /// back.
-  std::size_t trim() noexcept {
-    std::size_t bytes = 0;
-    miniheaps_.for_each([&](descriptor& m) {
-      if (m.is_empty()) bytes += unmap_miniheap(m);
-    });
+  /// A mapping of its own. nullptr: no memory.
+  void* allocate_large(std::size_t bytes, std::size_t alignment) noexcept {
+    const bool is_dense = is_large_enough_for_huge_pages();
+    void* const p = large_.allocate(supply_, bytes, alignment, reserve_limit_bytes());
+    if (p == nullptr) return nullptr;
+    bound_.note_fresh(large_.last_fresh_bytes(), in_use_bytes());
+    if (large_.is_last_fresh() && is_dense) supply_.prefer_huge_pages(p, align_up(bytes, page_bytes));
+    note_activity(bytes);
+    return p;
+  }
+
+  /// See `large_mappings::resize`.
+  void* resize_large(std::uintptr_t address, std::size_t bytes, std::size_t alignment) noexcept {
+    void* const p = large_.resize(supply_, address, bytes, alignment);
+    settle();  // what is left over is in reserve
+    return p;
+  }
+
+  /// Frees the large allocation at `address`.
+  void deallocate_large(std::uintptr_t address) noexcept {
+    const std::size_t bytes = large_.bytes_at(address);
+    large_.deallocate(address);
+    freed_bytes_ += bytes;
+    settle();
+  }
+
+  /// Memory was taken, `bytes` of it. What the reserve has above its bound goes back at the end of an epoch.
+  void note_activity(std::size_t bytes) noexcept {
+    if (bound_.note_activity(bytes, reserve_bytes(), in_use_bytes())) end_epoch();
+  }
+
+  /// Gives back what the reserve has above its bound, after memory was freed. Empty miniheaps may be gone afterwards.
+  void settle() noexcept {
+    note_activity(freed_bytes_);
+    freed_bytes_ = 0;
+    const std::size_t most_bytes = reserve_limit_bytes();
+    if (reserve_bytes() > most_bytes) [[unlikely]]
+      bound_.note_given_back(give_back(most_bytes));
+  }
+
+  /// Gives back what the reserve has above `target_bytes`, the longest mappings and the sparsest miniheaps first, from
+  /// where there is more. Bytes that were unmapped or dropped.
+  std::size_t give_back(std::size_t target_bytes) noexcept {
+    const std::size_t before_bytes = supply_.given_back_bytes();
+    const std::size_t page_part_bytes = reserve_bytes() - large_.dirty_bytes();
+    if (large_.dirty_bytes() > page_part_bytes) {
+      large_.settle(supply_, target_bytes > page_part_bytes ? target_bytes - page_part_bytes : 0);
+    }
+    give_back_pages(target_bytes);
+    if (reserve_bytes() > target_bytes) {
+      const std::size_t rest_bytes = reserve_bytes() - large_.dirty_bytes();
+      large_.settle(supply_, target_bytes > rest_bytes ? target_bytes - rest_bytes : 0);
+    }
+    return supply_.given_back_bytes() - before_bytes;
+  }
+
+  /// Gives the whole reserve back, and the metadata when there is nothing to describe.
+  void trim() noexcept {
+    give_back(0);
+    large_.trim(supply_);
     if (miniheaps_.size() == 0) release_metadata();
-    return bytes;
-  }
-
-  /// Drops the contents of the free spans in which pages were freed since the last time. Bytes dropped.
-  std::size_t purge_free_spans() noexcept {
-    std::size_t bytes = 0;
-    miniheaps_.for_each([&](descriptor& m) {
-      if (m.has_dirty_spans) bytes += purge_free_spans(m);
-    });
-    return bytes;
   }
 
   /// Unmaps every miniheap, used or not. One that the page source will not take stays, empty.
   void release() noexcept {
+    large_.release(supply_);
     set kept;
     miniheaps_.for_each([&](descriptor& m) {
       void* const memory = m.map();
@@ -113,34 +174,76 @@ class miniheap_store {
       if (!index_.contains(address_of(m.map()))) result = {"each miniheap is in the index", m.map()};
     });
     if (index_.size() != miniheaps_.size()) return {"only miniheaps are in the index", this};
-    return result;
+    return result ? large_.check() : result;
   }
 
  private:
   page_entry* take_span_of(descriptor& m, std::uint32_t pages, std::uint32_t align_pages) noexcept {
+    const std::uint32_t dirty_pages = m.dirty_pages();
     page_entry* const first = miniheaps_.take_span(m, pages, align_pages);
-    if constexpr (hinted_page_source<Source>) {
-      if (first != nullptr && shape::page_of(first) + pages > m.first_untouched) populate(m, *first);
+    if (first == nullptr) return nullptr;
+    if (const std::uint32_t clean_pages = pages - (dirty_pages - m.dirty_pages()); clean_pages != 0) {
+      bound_.note_fresh(clean_pages * page_bytes, in_use_bytes());
+      if constexpr (hinted_page_source<Source>) populate(m, *first, clean_pages);
     }
+    note_activity(pages * page_bytes);  // does not touch a miniheap that is used
     return first;
   }
 
-  /// A used span reaches into pages that were never touched. In a miniheap that is being filled these are populated in
-  /// one call together with some that will follow, in proportion to what is in use, so that a small arena stays small.
-  /// Long spans are left to the program: it may never touch all of them.
-  void populate(descriptor& m, const page_entry& first) noexcept {
+  /// A used span has clean pages. They are populated in one call together with some that will follow, in proportion to
+  /// what is in use, so that a small arena stays small. Long spans are left to the program: it may never touch all of
+  /// them.
+  void populate(descriptor& m, const page_entry& first, std::uint32_t clean_pages) noexcept {
     constexpr std::uint32_t most_pages = 64;
-    const std::uint32_t begin = shape::page_of(&first) < m.first_untouched ? m.first_untouched : shape::page_of(&first);
-    std::uint32_t end = shape::page_of(&first) + first.pages;
-    if (!m.has_huge_pages && end - begin <= most_pages / 4) {
-      const std::uint32_t used_pages =
-          m.used_pages() + (miniheaps_.size() > 1 ? shape::pages : 0);  // others are fuller, so most of one at least
-      const std::uint32_t ahead = used_pages / 16 < most_pages ? used_pages / 16 : most_pages;
-      end = end + ahead < shape::pages ? end + ahead : shape::pages;
-      if (end - begin > 1) supply_.populate(shape::memory_of(m.map() + begin), (end - begin) * page_bytes);
-      m.has_dirty_spans = true;
-    }
-    m.first_untouched = end;
+    if (m.has_huge_pages || clean_pages > most_pages / 4) return;
+    const std::size_t reserve_room = (reserve_limit_bytes() - smaller(reserve_limit_bytes(), reserve_bytes())) / 2;
+    const std::size_t ahead =
+        smaller(smaller(miniheaps_.used_pages() / 16, reserve_room / page_bytes), std::size_t{most_pages});
+    const std::uint32_t end = shape::page_of(&first) + first.pages;
+    const std::uint32_t more_pages = m.clean_pages_at(end, static_cast<std::uint32_t>(ahead));
+    if (clean_pages + more_pages == 1) return;
+    supply_.populate(shape::memory_of(&first), (first.pages + more_pages) * page_bytes);
+    if (more_pages != 0) miniheaps_.soil(m, {end, more_pages});
+  }
+
+  /// The bound may be lower now: what has not been needed since the last epoch goes first.
+  void end_epoch() noexcept {
+    const std::size_t before_bytes = reserve_bytes();
+    std::size_t old_bytes = large_.take_least_idle_bytes();
+    miniheaps_.for_each_in_reserve([&](descriptor& m) {
+      old_bytes += m.old_pages() * page_bytes;
+      return true;
+    });
+    bound_.end_epoch(before_bytes, old_bytes, in_use_bytes());
+    const std::size_t most_bytes = reserve_limit_bytes();
+    miniheaps_.for_each_in_reserve([&](descriptor& m) {
+      const bool gives = reserve_bytes() > most_bytes && !m.is_empty() && !m.was_refused;
+      if (gives) miniheaps_.clean_old(m, purge_of(m));
+      m.make_dirty_pages_old();
+      return true;
+    });
+    if (reserve_bytes() > most_bytes) give_back(most_bytes);
+    bound_.note_given_back(before_bytes - reserve_bytes());
+  }
+
+  /// The same for empty miniheaps and dirty pages. What the page source refuses stays; one that it has refused before
+  /// is tried again in each call.
+  void give_back_pages(std::size_t target_bytes) noexcept {
+    bool is_refused = false;
+    miniheaps_.for_each_in_reserve([&](descriptor& m) {
+      if (reserve_bytes() <= target_bytes) return false;
+      if (!m.was_refused || !is_refused) is_refused |= !give_back(m);
+      return true;
+    });
+  }
+
+  /// False: the page source refused. The miniheap may be gone.
+  bool give_back(descriptor& m) noexcept {
+    if (m.is_empty() && unmap_miniheap(m)) return true;
+    if (m.has_huge_pages) prefer_small_pages(m);
+    const bool is_clean = miniheaps_.clean(m, purge_of(m));
+    m.was_refused = m.is_empty() || !is_clean;
+    return !m.was_refused;
   }
 
   /// A new empty miniheap, or nullptr and nothing has changed.
@@ -162,35 +265,34 @@ class miniheap_store {
     index_.insert(address_of(memory));
     miniheaps_.insert(m);
     update_fits_reserve();
+    bound_.note_fresh(Config.miniheap_bytes, in_use_bytes());
     return &m;
   }
 
-  /// Unmaps an empty miniheap. If the page source will not take it, it stays in the reserve. Bytes that went back.
-  std::size_t unmap_miniheap(descriptor& m) noexcept {
+  /// Drops the contents of pages of a miniheap.
+  [[nodiscard]] auto purge_of(descriptor& m) noexcept {
+    return [this, &m](std::uint32_t page, std::uint32_t pages) {
+      return supply_.purge(shape::memory_of(m.map() + page), pages * page_bytes);
+    };
+  }
+
+  /// A miniheap is not dense after all. All of a huge page was made resident with the first touch of it.
+  void prefer_small_pages(descriptor& m) noexcept {
+    supply_.prefer_small_pages(m.map(), Config.miniheap_bytes);
+    m.has_huge_pages = false;
+    miniheaps_.soil_all(m);
+  }
+
+  /// Unmaps an empty miniheap. False: the page source will not take it, and it stays in the reserve.
+  bool unmap_miniheap(descriptor& m) noexcept {
     void* const memory = m.map();
-    if (!supply_.unmap(memory, Config.miniheap_bytes)) return 0;
+    if (!supply_.unmap(memory, Config.miniheap_bytes)) return false;
     miniheaps_.erase(m);
     index_.erase(address_of(memory));
     m.~descriptor();
     give_room(&m);
     update_fits_reserve();
-    return Config.miniheap_bytes;
-  }
-
-  std::size_t purge_free_spans(descriptor& m) noexcept {
-    std::size_t bytes = 0;
-    m.has_dirty_spans = false;
-    m.for_each_span([&](const page_entry& first, bool is_free) {
-      if (!is_free) return;
-      const std::uint32_t page = shape::page_of(&first);
-      if (supply_.purge(shape::memory_of(&first), first.pages * page_bytes)) {
-        bytes += first.pages * page_bytes;
-        if (page + first.pages == shape::pages && page < m.first_untouched) m.first_untouched = page;
-      } else {
-        m.has_dirty_spans = true;
-      }
-    });
-    return bytes;
+    return true;
   }
 
   void release_metadata() noexcept {
@@ -199,7 +301,7 @@ class miniheap_store {
   }
 
   void update_fits_reserve() noexcept {
-    fits_reserve_ = miniheaps_.size() * Config.miniheap_bytes <= Config.reserve_bytes;
+    fits_reserve_ = miniheaps_.size() * Config.miniheap_bytes <= Config.reserve_ceiling_bytes;
   }
 
   /// Room for a descriptor. The first is in here, so that a small arena needs no mapping for metadata.
@@ -219,6 +321,9 @@ class miniheap_store {
   address_index<Config.miniheap_bytes> index_;
   page_supply<Source> supply_;
   set miniheaps_;
+  large_mappings<Config.miniheap_bytes> large_;
+  reserve_bound<Config> bound_;
+  std::size_t freed_bytes_ = 0;  // since the last `settle`
   record_pool<descriptor> descriptors_;
   std::uint64_t next_sequence_ = 0;
   alignas(descriptor) std::byte first_room_[sizeof(descriptor)];

@@ -43,6 +43,8 @@ class page_supply {
   [[nodiscard]] const Source& source() const noexcept { return source_; }
   [[nodiscard]] std::size_t mapped_bytes() const noexcept { return mapped_bytes_; }
   [[nodiscard]] std::size_t peak_bytes() const noexcept { return peak_bytes_; }
+  /// Bytes that were unmapped or purged, less those that were mapped. Two values of it tell what went back in between.
+  [[nodiscard]] std::size_t given_back_bytes() const noexcept { return purged_bytes_ - mapped_bytes_; }
 
   /// Stops the program if the calling thread is inside user code that this arena called.
   [[gnu::always_inline]] void stop_callback(const arena_identity& identity) const noexcept {
@@ -68,7 +70,9 @@ class page_supply {
 
   bool purge(void* p, std::size_t bytes) noexcept {
     const callback_guard guard = enter_callback();
-    return source_.purge(p, bytes);
+    if (!source_.purge(p, bytes)) return false;
+    purged_bytes_ += bytes;
+    return true;
   }
 
   /// \name Hints; they do nothing where the source takes none.
@@ -84,6 +88,13 @@ class page_supply {
     if constexpr (hinted_page_source<Source>) {
       const callback_guard guard = enter_callback();
       source_.prefer_huge_pages(p, bytes);
+    }
+  }
+
+  void prefer_small_pages(void* p, std::size_t bytes) noexcept {
+    if constexpr (hinted_page_source<Source>) {
+      const callback_guard guard = enter_callback();
+      source_.prefer_small_pages(p, bytes);
     }
   }
   ///@}
@@ -114,6 +125,7 @@ class page_supply {
   [[no_unique_address]] Source source_;
   std::size_t mapped_bytes_ = 0;
   std::size_t peak_bytes_ = 0;
+  std::size_t purged_bytes_ = 0;
   mutable const void* callback_thread_ = nullptr;
 };
 

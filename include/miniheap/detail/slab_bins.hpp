@@ -121,7 +121,7 @@ class slab_bins {
     if (slab.used != 0) return;
     store_.all().remove_from_bin(m, slab);
     unmake_slab(&slab);
-    store_.all().give_span(m, &slab);
+    store_.give_span(m, &slab);
     span_given(m);
   }
 
@@ -129,10 +129,8 @@ class slab_bins {
   static void retire_all_idle() noexcept {}
   static void clear() noexcept {}
 
-  /// A span of `m` has become free. The miniheap may be gone afterwards.
-  void span_given(descriptor& m) noexcept {
-    if (m.is_empty()) store_.settle_empty(m);
-  }
+  /// A span has become free. Its miniheap may be gone afterwards.
+  void span_given(const descriptor& /*m*/) noexcept { store_.settle(); }
 
   /// No slab is active; the rest is in the miniheaps' own checks.
   [[nodiscard]] check_result check() const noexcept {

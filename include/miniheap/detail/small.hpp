@@ -148,11 +148,9 @@ class small_allocations {
 
   /// A span of `m` has become free. The miniheap may be gone afterwards.
   void span_given(descriptor& m) noexcept {
-    if (m.is_empty()) {
-      settle_empty(m);
-    } else if (!store_.fits_reserve()) {
-      retire_if_idle(m);
-    }
+    if (m.is_empty()) return settle_empty();
+    if (!store_.fits_reserve()) retire_if_idle(m);
+    store_.settle();
   }
 
   [[nodiscard]] check_result check() const noexcept {
@@ -183,6 +181,7 @@ class small_allocations {
 
   [[gnu::noinline]] void* allocate_from_next_word(std::uint32_t c) noexcept {
     if constexpr (Checked) store_.supply().stop_callback(identity_);
+    store_.note_activity(page_bytes / 4);
     active_slab& active = active_[c];
     if (!active.is_exhausted()) {
       active.claim_word(*active.slab(), shape::memory_of(active.slab()));
@@ -296,7 +295,7 @@ class small_allocations {
   /// An empty slab becomes a free span at once. The miniheap may be gone afterwards.
   void give_slab(descriptor& m, page_entry& slab) noexcept {
     unmake_slab(&slab);
-    store_.all().give_span(m, &slab);
+    store_.give_span(m, &slab);
     span_given(m);
   }
 
@@ -319,9 +318,9 @@ class small_allocations {
       page_entry& slab = active.deactivate();
       active_pages_ -= slab.pages;
       unmake_slab(&slab);
-      store_.all().give_span(m, &slab);
+      store_.give_span(m, &slab);
     }
-    settle_empty(m);
+    settle_empty();
   }
 
   static bool is_idle_in(const active_slab& active, const descriptor& m) noexcept {
@@ -329,12 +328,12 @@ class small_allocations {
   }
 
   /// A miniheap has become empty. Others in which only idle slabs are left were kept as long as they were the reserve.
-  void settle_empty(descriptor& m) noexcept {
+  void settle_empty() noexcept {
     unpark_all();
     for (const active_slab& active : active_) {
       if (active.is_idle() && !store_.fits_reserve()) retire_if_idle(miniheap_of(active.slab()));
     }
-    store_.settle_empty(m);
+    store_.settle();
   }
 
   Store store_;

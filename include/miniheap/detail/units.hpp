@@ -31,4 +31,14 @@ constexpr std::size_t pages_for(std::size_t bytes) noexcept { return align_up(by
 
 inline std::uintptr_t address_of(const void* p) noexcept { return reinterpret_cast<std::uintptr_t>(p); }
 
+/// As `std::min` and `std::max`, without the header that they are in.
+template <class T>
+constexpr T smaller(T a, T b) noexcept {
+  return b < a ? b : a;
+}
+template <class T>
+constexpr T larger(T a, T b) noexcept {
+  return a < b ? b : a;
+}
+
 }  // namespace miniheap::detail

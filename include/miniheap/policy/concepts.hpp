@@ -52,11 +52,14 @@ concept remapping_page_source = page_source<Source> && requires(Source source, v
 ///
 /// - `populate(p, bytes)`: whole pages that are about to be written, so that not each has to be faulted in.
 /// - `prefer_huge_pages(p, bytes)`: memory that is going to be densely used.
+/// - `prefer_small_pages(p, bytes)`: memory of which that was said is not any more.
 template <class Source>
 concept hinted_page_source = page_source<Source> && requires(Source source, void* p, std::size_t n) {
   { source.populate(p, n) }
   noexcept;
   { source.prefer_huge_pages(p, n) }
+  noexcept;
+  { source.prefer_small_pages(p, n) }
   noexcept;
 };
 

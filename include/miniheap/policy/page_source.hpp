@@ -35,6 +35,7 @@ class mmap_source {
   }
 
   void prefer_huge_pages(void* p, std::size_t bytes) noexcept { ::madvise(p, bytes, MADV_HUGEPAGE); }
+  void prefer_small_pages(void* p, std::size_t bytes) noexcept { ::madvise(p, bytes, MADV_NOHUGEPAGE); }
 
   /// Moves pages, never bytes: in place where the neighbouring addresses are free, else to a new aligned place.
   void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept {

@@ -30,6 +30,9 @@ class source_wrapper {
   explicit source_wrapper(Source source) : inner_{static_cast<Source&&>(source)} {}
 
   void populate(void* p, std::size_t bytes) noexcept requires hinted_page_source<Source> { inner_.populate(p, bytes); }
+  void prefer_small_pages(void* p, std::size_t bytes) noexcept requires hinted_page_source<Source> {
+    inner_.prefer_small_pages(p, bytes);
+  }
   void prefer_huge_pages(void* p, std::size_t bytes) noexcept requires hinted_page_source<Source> {
     inner_.prefer_huge_pages(p, bytes);
   }

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// How much free memory an arena keeps for reuse. A small bound costs page faults in steady churn, a large one keeps a
+/// spike; so the bound follows what the program does, without a clock: **regret** raises it, memory that lies unused
+/// lowers it. Time is activity: an **epoch** is so many bytes of pages taken and freed.
+#pragma once
+
+#include <miniheap/config.hpp>
+#include <miniheap/detail/units.hpp>
+
+#include <array>
+#include <bit>
+#include <cstdint>
+
+namespace miniheap::detail {
+
+/// Between `reserve_floor_bytes` and `reserve_ceiling_bytes`; the ceiling rises with what is in use. Where the floor is
+/// not below the ceiling, that is the bound, and it stays.
+///
+/// There is a bound for each **stage**, which is what is in use in powers of two. So churn at the height of a spike
+/// raises nothing that counts when the spike is over; but what is taken down and built up again and again raises the
+/// bound of all stages in between, at which it would have had to be kept.
+template <arena_config Config>
+class reserve_bound {
+ public:
+  static constexpr bool adapts = Config.reserve_floor_bytes < Config.reserve_ceiling_bytes;
+
+  reserve_bound() noexcept { bounds_.fill(adapts ? Config.reserve_floor_bytes : Config.reserve_ceiling_bytes); }
+
+  static constexpr std::size_t ceiling(std::size_t in_use_bytes) noexcept {
+    if (!adapts || Config.reserve_ceiling_share == 0) return Config.reserve_ceiling_bytes;
+    return Config.reserve_ceiling_bytes + in_use_bytes / Config.reserve_ceiling_share;
+  }
+
+  /// What may be kept now.
+  [[nodiscard]] std::size_t bytes(std::size_t in_use_bytes) const noexcept {
+    return smaller(bounds_[stage_of(in_use_bytes)], ceiling(in_use_bytes));
+  }
+
+  /// Memory was given back that the program may want again.
+  void note_given_back(std::size_t bytes) noexcept { given_back_bytes_ += bytes; }
+
+  /// Memory is taken that has to be faulted in. What was given back in this epoch or the one before was given back too
+  /// early, and would be at hand if the bound had been so much higher ever since.
+  void note_fresh(std::size_t bytes, std::size_t in_use_bytes) noexcept {
+    if (!adapts) return;
+    const std::size_t regretted_bytes = smaller(bytes, given_back_bytes_ + given_back_before_bytes_);
+    if (regretted_bytes == 0) return;
+    const std::size_t of_this_epoch = smaller(regretted_bytes, given_back_bytes_);
+    given_back_bytes_ -= of_this_epoch;
+    given_back_before_bytes_ -= regretted_bytes - of_this_epoch;
+    regretted_bytes_ += regretted_bytes;
+    for_each_stage_since(in_use_bytes, [&](std::size_t& bound) {
+      bound = larger(bound, smaller(bound + regretted_bytes, ceiling(in_use_bytes)));
+    });
+  }
+
+  /// Pages were taken or freed, after which `held_bytes` are kept. True: an epoch is over.
+  bool note_activity(std::size_t bytes, std::size_t held_bytes, std::size_t in_use_bytes) noexcept {
+    if (!adapts) return false;
+    least_held_bytes_ = smaller(least_held_bytes_, held_bytes);
+    least_in_use_bytes_ = smaller(least_in_use_bytes_, in_use_bytes);
+    activity_bytes_ += bytes;
+    return activity_bytes_ >= epoch_bytes(in_use_bytes);
+  }
+
+  /// An epoch is over. `old_bytes` were kept all the time, each of them. After a few epochs in which little was missed,
+  /// so many go, or what there always was at hand, but for a margin.
+  void end_epoch(std::size_t held_bytes, std::size_t old_bytes, std::size_t in_use_bytes) noexcept {
+    const bool is_missed = regretted_bytes_ > activity_bytes_ / tolerated_share;
+    least_unused_bytes_ = smaller(smaller(least_unused_bytes_, least_held_bytes_), old_bytes);
+    calm_epochs_ = is_missed ? 0 : calm_epochs_ + 1;
+    if (calm_epochs_ == calm_epochs_to_lower) lower(in_use_bytes);
+    if (calm_epochs_ == 0) least_unused_bytes_ = held_bytes;
+    given_back_before_bytes_ = given_back_bytes_;
+    given_back_bytes_ = regretted_bytes_ = activity_bytes_ = 0;
+    least_held_bytes_ = held_bytes;
+    least_in_use_before_bytes_ = least_in_use_bytes_;
+    least_in_use_bytes_ = in_use_bytes;
+  }
+
+ private:
+  /// Faults that cost this share of all activity are not worth the memory that would save them.
+  static constexpr std::size_t tolerated_share = 512;
+  static constexpr std::uint32_t calm_epochs_to_lower = 4;
+  static constexpr std::uint32_t stages = 32;
+
+  static constexpr std::uint32_t stage_of(std::size_t in_use_bytes) noexcept {
+    return smaller(static_cast<std::uint32_t>(std::bit_width(in_use_bytes / (256 * KiB))), stages - 1);
+  }
+
+  /// Long enough for what the bound can hold to be freed and used up, and for much of what is in use to be replaced.
+  [[nodiscard]] std::size_t epoch_bytes(std::size_t in_use_bytes) const noexcept {
+    return 4 * bytes(in_use_bytes) + in_use_bytes / 2 + 512 * KiB;
+  }
+
+  void lower(std::size_t in_use_bytes) noexcept {
+    calm_epochs_ = 0;
+    const std::size_t margin_bytes = bytes(in_use_bytes) / 4;
+    if (least_unused_bytes_ <= margin_bytes) return;
+    const std::size_t excess_bytes = least_unused_bytes_ - margin_bytes;
+    for_each_stage_since(in_use_bytes, [&](std::size_t& bound) {
+      bound = larger(Config.reserve_floor_bytes, bound - smaller(excess_bytes, bound));
+    });
+  }
+
+  /// The stages between the present one and the lowest of this epoch and the one before.
+  template <class Change>
+  void for_each_stage_since(std::size_t in_use_bytes, Change change) noexcept {
+    const std::size_t least_bytes = smaller(least_in_use_bytes_, least_in_use_before_bytes_);
+    for (std::uint32_t stage = stage_of(smaller(least_bytes, in_use_bytes)); stage <= stage_of(in_use_bytes); ++stage) {
+      change(bounds_[stage]);
+    }
+  }
+
+  std::array<std::size_t, stages> bounds_;
+  std::size_t activity_bytes_ = 0;           // in this epoch
+  std::size_t regretted_bytes_ = 0;          // in this epoch
+  std::size_t given_back_bytes_ = 0;         // in this epoch, and not regretted yet
+  std::size_t given_back_before_bytes_ = 0;  // in the one before
+  std::size_t least_held_bytes_ = 0;         // in this epoch
+  std::size_t least_unused_bytes_ = 0;       // in the calm epochs
+  std::uint32_t calm_epochs_ = 0;            // since something was missed, or the bound was lowered
+  std::size_t least_in_use_bytes_ = 0;       // in this epoch
+  std::size_t least_in_use_before_bytes_ = 0;
+};
+
+}  // namespace miniheap::detail
