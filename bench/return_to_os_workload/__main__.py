@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSL-1.0
+"""Measures what goes back to the system. Started by bench/return_to_os, which installs and builds what is needed."""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import signal
+import sys
+
+from preload_workload.__main__ import OtherWork, machine
+from preload_workload.allocators import OURS
+from report import painted
+from return_to_os_workload import contenders, documents, measure, scenarios
+
+DESCRIPTION = """\
+Plays programs that need much memory and then little, under glibc, glibc with malloc_trim, jemalloc, mimalloc, tcmalloc,
+tbbmalloc, scudo and libminiheap_malloc.so, and prints what each of them holds over what is live, and its CPU time.
+MINIHEAP_PRELOAD_LIBRARY names another library to measure as ours."""
+PLAYED = {"malloc": scenarios.MALLOC, "arenas": scenarios.ARENAS, "policies": scenarios.POLICIES}
+NAMES = list(dict.fromkeys(s.name for played in PLAYED.values() for s in played))
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="bench/return_to_os", description=DESCRIPTION)
+    parser.add_argument("--repeat", type=int, metavar="N", help="how often all is measured (default 5; policies 3)")
+    parser.add_argument("--quick", action="store_true", help="once, a quarter of the amounts: a look, no result")
+    parser.add_argument("--only", action="append", metavar="NAME", choices=NAMES,
+                        help="this scenario only (several: --only browser --only saw); --list names them")
+    parser.add_argument("--contender", default="", metavar="REGEX", help="only these, e.g. 'miniheap|glibc'")
+    parser.add_argument("--arenas", action="store_true", help="instead: arenas and a std::pmr pool in the program")
+    parser.add_argument("--policies", action="store_true", help="instead: selection and fit policies, one by one")
+    parser.add_argument("--docs", action="store_true", help="all three, and write docs/return-to-os.md and its charts")
+    parser.add_argument("--reuse", action="store_true", help="measure nothing: tables and charts of the last time")
+    parser.add_argument("--list", action="store_true", help="name the scenarios")
+    parser.add_argument("--output", type=pathlib.Path, metavar="FOLDER", default="build/return_to_os",
+                        help="for samples (CSV), medians (JSON) and charts (default build/return_to_os)")
+    parser.add_argument("--build", type=pathlib.Path, default="build/bench", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.repeat is not None and options.repeat < 1:
+        parser.error("--repeat must be at least 1")
+    if options.docs and (options.quick or options.only or options.contender):
+        parser.error("--docs takes full results only: no --quick, --only, --contender")
+    return options
+
+
+def modes(options):
+    if options.docs:
+        return list(PLAYED)
+    return [mode for mode in ("arenas", "policies") if getattr(options, mode)] or ["malloc"]
+
+
+def take(mode, options):
+    """Measures one mode and stores what was measured; false if anything failed or nothing was there."""
+    wanted = options.only or [s.name for s in PLAYED[mode] if not (s.once and options.quick)]
+    played = [s for s in PLAYED[mode] if s.name in wanted]
+    if mode == "malloc":
+        library = os.environ.get("MINIHEAP_PRELOAD_LIBRARY")
+        chosen, skipped = contenders.of_malloc(library, options.contender)
+        if library and re.search(options.contender, OURS) and OURS not in [c.key for c in chosen]:
+            print(*skipped, sep="\n", file=sys.stderr)
+            return False
+    else:
+        chosen, skipped = contenders.in_program(mode, options.contender)
+    if not chosen or not played:
+        print(f"{mode}: nothing to measure", *skipped, sep="\n", file=sys.stderr)
+        return False
+    repetitions = options.repeat or (1 if options.quick else 3 if mode == "policies" else 5)
+    percent = 25 if options.quick else 100
+    measure_of = "counted" if mode == "policies" else "held"
+    other_work = OtherWork()
+    plays, failures = measure.measure(played, chosen, options.build.resolve(), percent, repetitions,
+                                      own_bytes(options.build.resolve()))
+    options.output.mkdir(parents=True, exist_ok=True)
+    measure.write_samples(options.output / f"{mode}.csv", plays)
+    stored = {
+        "mode": mode, "machine": machine(), "repetitions": repetitions, "percent": percent,
+        "contenders": {c.key: c.version for c in chosen}, "asked": [c.key for c in chosen if c.is_asked],
+        "skipped": skipped, "other_work": other_work.share(),
+        "failures": [{"scenario": s, "contender": c, "why": why} for (s, c), why in failures.items()],
+        "played": [{"name": s.name, "title": s.title, "picture": s.picture, "points": [p.name for p in s.points]}
+                   for s in played],
+        "results": measure.summary(plays, measure_of),
+    }
+    (options.output / f"{mode}.json").write_text(json.dumps(stored, indent=1))
+    return not failures
+
+
+def own_bytes(build):
+    """What the program holds before it calls malloc: its data, its stack, its libraries'. glibc, as it comes."""
+    plain = contenders.Contender("glibc", "return_to_os")
+    return min(measure.play(plain, build, "nothing", 100)[0]["held"] for _ in range(5))
+
+
+def show(mode, options):
+    file = options.output / f"{mode}.json"
+    if not file.exists():
+        print(f"{file} is not there: measure without --reuse first", file=sys.stderr)
+        return False
+    stored = json.loads(file.read_text())
+    facts = stored["machine"]
+    print(f"{mode}: {facts['processors']} processors, huge pages: {facts['transparent_huge_pages']}; "
+          f"{stored['repetitions']} repetitions, {stored['percent']} % of the amounts; medians")
+    for key, version in stored["contenders"].items():
+        print(f"  {key:<22} {version}")
+    print()
+    for table in documents.tables_of(mode, stored, stored["asked"]):
+        table.print()
+    if mode == "malloc" and OURS in stored["contenders"]:
+        print(f"  {painted('!', '31')} above what must be reached, {painted('+', '32')} the goal is reached\n")
+    if stored["other_work"] > 0.03:
+        print(painted(f"other work took {stored['other_work']:.0%} of the processors: take no CPU time from here as a "
+                      "result", "33"))
+    for reason in stored["skipped"]:
+        print(painted("skipped", "33") + " " + reason)
+    for failure in stored["failures"]:
+        print(painted("FAILED", "31") + f"  {failure['scenario']} with {failure['contender']}: "
+              + failure["why"].splitlines()[0])
+    if not options.docs:
+        drawn = documents.draw(file, options.output)
+        if drawn is None:
+            print(painted("skipped", "33") + " charts: there is no matplotlib (package python3-matplotlib)")
+        elif drawn:
+            print("charts: " + ", ".join(str(options.output / name) for name in drawn))
+    print(f"samples in {options.output / mode}.csv, medians in {file}\n")
+    return True
+
+
+def main():
+    options = parse()
+    if options.list:
+        for mode, played in PLAYED.items():
+            print(mode, *(f"  {s.name:<18} {s.title}" for s in played), sep="\n")
+        return 0
+    good = True
+    for mode in modes(options):
+        good = (options.reuse or take(mode, options)) and good
+        good = show(mode, options) and good
+    if options.docs and good:
+        documents.write_page({mode: options.output / f"{mode}.json" for mode in PLAYED})
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that what was started is stopped
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
