@@ -42,6 +42,8 @@ def parse():
         parser.error("--repeat must be at least 1")
     if options.docs and (options.quick or options.only or options.contender):
         parser.error("--docs takes full results only: no --quick, --only, --contender")
+    if options.docs and not options.reuse and not os.environ.get("MINIHEAP_PRELOAD_LIBRARY"):
+        parser.error("--docs needs our library: see MINIHEAP_PRELOAD_LIBRARY")
     return options
 
 
@@ -52,7 +54,7 @@ def modes(options):
 
 
 def take(mode, options):
-    """Measures one mode and stores what was measured; false if anything failed or nothing was there."""
+    """Measures one mode and stores what was measured. Whether all went well; None if nothing was measured."""
     wanted = options.only or [s.name for s in PLAYED[mode] if not (s.once and options.quick)]
     played = [s for s in PLAYED[mode] if s.name in wanted]
     if mode == "malloc":
@@ -60,12 +62,12 @@ def take(mode, options):
         chosen, skipped = contenders.of_malloc(library, options.contender)
         if library and re.search(options.contender, OURS) and OURS not in [c.key for c in chosen]:
             print(*skipped, sep="\n", file=sys.stderr)
-            return False
+            return None
     else:
         chosen, skipped = contenders.in_program(mode, options.contender)
     if not chosen or not played:
         print(f"{mode}: nothing to measure", *skipped, sep="\n", file=sys.stderr)
-        return False
+        return None
     repetitions = options.repeat or (1 if options.quick else 3 if mode == "policies" else 5)
     percent = 25 if options.quick else 100
     measure_of = "counted" if mode == "policies" else "held"
@@ -135,9 +137,11 @@ def main():
         return 0
     good = True
     for mode in modes(options):
-        good = (options.reuse or take(mode, options)) and good
-        good = show(mode, options) and good
-    if options.docs and good:
+        went_well = options.reuse or take(mode, options)
+        good = went_well is not None and show(mode, options) and went_well and good
+    if options.docs and not good:
+        print(f"{documents.PAGE} was not written: something failed", file=sys.stderr)
+    elif options.docs:
         documents.write_page({mode: options.output / f"{mode}.json" for mode in PLAYED})
     return 0 if good else 1
 

@@ -20,13 +20,11 @@ class arena_memory {
   void* reallocate(void* p, std::size_t, std::size_t bytes) noexcept { return arena_.try_reallocate(p, bytes); }
   void dropped() noexcept {}
 
-  /// What the arena says that it has in memory: without what it purged, if it counts that, else all that is mapped.
+  /// What the arena says that it has in memory: all that is mapped, less pages without contents, if it knows of those.
   static std::size_t held(const void* self) noexcept {
     const auto now = static_cast<const arena_memory*>(self)->arena_.stats();
-    if constexpr (requires { now.resident_estimate; }) {
-      return now.resident_estimate;
-    } else if constexpr (requires { now.purged_bytes; }) {
-      return now.mapped_bytes - now.purged_bytes;
+    if constexpr (requires { now.resident_estimate(); }) {
+      return now.resident_estimate();
     } else {
       return now.mapped_bytes;
     }

@@ -105,7 +105,7 @@ class server {
 
   void add_objects(side& me, std::uint32_t session, std::size_t from) noexcept {
     for (std::size_t i = from; i < from + objects_each; ++i) {
-      objects_[session * 2 * objects_each + i] = me.work.make(log_size(me.random, 16, 6));
+      object_of(session, i) = me.work.make(log_size(me.random, 16, 6));
     }
   }
 
@@ -113,8 +113,10 @@ class server {
     const std::size_t at = me.random.below(me.live_count);
     const std::uint32_t session = me.live[at];
     me.live[at] = me.live[--me.live_count];
-    for (std::size_t i = 0; i < 2 * objects_each; ++i) me.work.drop(objects_[session * 2 * objects_each + i]);
+    for (std::size_t i = 0; i < 2 * objects_each; ++i) me.work.drop(object_of(session, i));
   }
+
+  object& object_of(std::size_t session, std::size_t i) noexcept { return objects_[session * 2 * objects_each + i]; }
 
   void end_sessions(side& me, std::size_t left) noexcept {
     steps step{s_.measured(), 0, me.live_count - left, 20};
@@ -137,8 +139,8 @@ class server {
   std::size_t traffic_;
   std::size_t sessions_;
   own_array<object> objects_;
-  side sides_[2];
   pthread_barrier_t together_{};
+  side sides_[2];
 };
 
 }  // namespace return_to_os
