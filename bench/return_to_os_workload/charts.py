@@ -28,13 +28,30 @@ def title_of(key):
     return key.replace("_", " ")
 
 
+def corners(values, tolerance):
+    """The places in a list that a line through them needs, so that it misses no value by more than the tolerance."""
+    kept, waiting = {0, len(values) - 1}, [(0, len(values) - 1)]
+    while waiting:
+        first, last = waiting.pop()
+        slope = (values[last] - values[first]) / max(1, last - first)
+        missed = [abs(values[i] - values[first] - slope * (i - first)) for i in range(first, last)]
+        if missed and max(missed) > tolerance:
+            middle = missed.index(max(missed)) + first
+            kept.add(middle)
+            waiting += [(first, middle), (middle, last)]
+    return sorted(kept)
+
+
 def draw_one(axes, found, title, keys, points):
     """One scenario: what is live as an area, what is held as a line for each contender."""
     first = found[keys[0]]
     live = [value / MIB for value in first["live"]]
     axes.fill_between(range(len(live)), live, color=COLOURS["live"], linewidth=0, label="live")
+    tolerance = max(max(found[key]["curve"]) for key in keys) / 500
     for key in sorted(keys, key=lambda key: key in ("miniheap", "arena", "fullest_first")):
-        axes.plot([value / MIB for value in found[key]["curve"]], color=COLOURS[key],
+        curve = found[key]["curve"]
+        places = corners(curve, tolerance)
+        axes.plot(places, [curve[i] / MIB for i in places], color=COLOURS[key],
                   linewidth=2 if key in ("miniheap", "arena", "fullest_first") else 1.1,
                   dashes=DASHES.get(key, (None, None)), label=title_of(key))
     marks = {name: first["marks"][name] for name in points if name in first["marks"]}

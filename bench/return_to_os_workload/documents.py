@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -54,30 +55,33 @@ def tables_of(mode, stored, asked=()):
 
 def lost(table):
     """A line for each number of ours that a peer beats, or that is above what must be reached."""
-    for scenario, title in title_lines(table):
-        ours, best, at_least = title["ours"], title["best"], title["at least"]
-        if ours is None:
-            continue
-        beaten = best is not None and ours > best * 1.02
-        missed = at_least is not None and ours > at_least
-        if beaten or missed:
-            text = f"- {scenario}, {title['point']}: {tables.number(ours)}"
-            if beaten:
-                text += f"; {tables.Table.heading(title['who'])} has {tables.number(best)}"
-            if missed:
-                text += f"; at most {tables.number(at_least)} was to be reached"
-            yield text + "."
-
-
-def title_lines(table):
     scenario = ""
     for title, point, values, best, at_least, _ in table.lines():
         scenario = title or scenario
-        who = next((key for key in table.rivals if values.get(key) == best), None)
-        yield scenario, {"point": point, "ours": values.get(OURS), "best": best, "who": who, "at least": at_least}
+        ours = values.get(OURS)
+        beaten = ours is not None and best is not None and ours > best * 1.02
+        missed = ours is not None and at_least is not None and ours > at_least
+        if beaten or missed:
+            who = tables.Table.heading(next(key for key in table.rivals if values.get(key) == best)) if beaten else ""
+            yield (f"| {scenario} | {point} | {tables.number(ours)} | "
+                   + (f"{tables.number(best)} ({who})" if beaten else "") + " | "
+                   + (tables.number(at_least) if missed else "") + " |")
 
 
-def pictures(names, mode):
+def lost_time(table):
+    for title, _, values, _, at_least, _ in table.lines():
+        if values.get(OURS, 0) > at_least:
+            yield f"| {title} | CPU time over glibc's | {tables.number(values[OURS])} | | {tables.number(at_least)} |"
+
+
+def disturbance(stored):
+    worst = max(part["other_work"] for part in stored.values())
+    if worst > 0.03:
+        yield from ["", f"**Other work took up to {worst:.0%} of the processors meanwhile, so the CPU times on this page "
+                    "are no results.**"]
+
+
+def pictures(names):
     for name in names:
         what = pathlib.Path(name).stem.removeprefix("arenas_").replace("_", " ")
         yield f"![{what}: bytes held over the steps of the scenario]({PICTURES.name}/{name})"
@@ -88,33 +92,30 @@ def measured(stored, drawn):
     """The lines between the two markers. `stored` and `drawn`: by mode."""
     machine = stored["malloc"]["machine"]
     yield ""
-    yield (f"{machine['processors']} processors, Linux {machine['kernel']}, huge pages: "
+    kernel = re.match(r"[\d.]*\d", machine["kernel"])[0]
+    yield (f"{machine['processors']} processors, Linux {kernel}, huge pages: "
            f"{machine['transparent_huge_pages']}; medians of {stored['malloc']['repetitions']}. Peers: "
            + "; ".join(f"{key.replace('_', ' ')} ({version})" for key, version in stored["malloc"]["contenders"].items()
                        if key != OURS) + ".")
     asked = [key for key in stored["malloc"]["contenders"] if key.endswith("_trim")]
     held, cpu = tables_of("malloc", stored["malloc"], asked)
+    yield from disturbance(stored)
     yield from ["", "### Held over live", "", *held.markdown()]
     yield from ["", "### CPU time over glibc's", "", *cpu.markdown()]
-    losses = [*lost(held), *(f"{line[:2]}CPU time, {line[2:]}" for line in lost_time(cpu))]
+    losses = [*lost(held), *lost_time(cpu)]
     yield from ["", "### Cases that are lost", "",
-                "To a peer that does it unasked, by more than 2 %, or to the figure that must be reached:", ""]
-    yield from losses or ["None."]
-    yield from ["", "### Over time", "", *pictures(drawn["malloc"], "malloc")]
+                "To a peer that does it unasked, by more than 2 %, or to what must be reached.", ""]
+    yield from ["| scenario | point | miniheap | best peer | at least |", "|---|---|---:|---:|---:|",
+                *losses] if losses else ["None."]
+    yield from ["", "### Over time", "", *pictures(drawn["malloc"])]
     if "arenas" in stored:
         held, cpu = tables_of("arenas", stored["arenas"])
-        yield from ["### Arenas in the program", "", *held.markdown(), "", *cpu.markdown(), "",
-                    *pictures(drawn["arenas"], "arenas")]
+        yield from ["### Arenas in the program", "", f"{held.title}:", "", *held.markdown(), "",
+                    f"{cpu.title}:", "", *cpu.markdown(), "", *pictures(drawn["arenas"])]
     if "policies" in stored:
         held, cpu = tables_of("policies", stored["policies"])
-        yield from ["### Which policy does what", "", *held.markdown(), "", *cpu.markdown(), "",
-                    *pictures(drawn["policies"], "policies")]
-
-
-def lost_time(table):
-    for scenario, title in title_lines(table):
-        if title["ours"] is not None and title["ours"] > title["at least"]:
-            yield f"- {scenario}: {tables.number(title['ours'])} of glibc's, at most {title['at least']} was to be reached."
+        yield from ["### Which policy does what", "", f"{held.title}:", "", *held.markdown(), "",
+                    f"{cpu.title}:", "", *cpu.markdown(), "", *pictures(drawn["policies"])]
 
 
 def write_page(stored_files):

@@ -17,6 +17,8 @@ def number(value):
 class Table:
     """Ratios of one mode: a line for each scenario and point, a column for each contender."""
 
+    second = "point"  # the head of the second column
+
     def __init__(self, title, played, results, keys, asked=()):
         self.title, self.played, self.results, self.keys = title, played, results, keys
         self.judged = OURS in keys
@@ -65,14 +67,13 @@ class Table:
 
     def markdown(self):
         heads = [self.heading(key) for key in self.keys] + (["at least", "goal"] if self.judged else [])
-        yield "| scenario | point | " + " | ".join(heads) + " |"
+        yield f"| scenario | {self.second} | " + " | ".join(heads) + " |"
         yield "|---|---|" + "---:|" * len(heads)
         for scenario, point, values, _, at_least, goal in self.lines():
-            least = min((value for value in values.values() if value is not None), default=None)
-            cells = []
-            for key in self.keys:
-                text = number(values.get(key))
-                cells.append(f"**{text}**" if values.get(key) == least and len(values) > 1 else text)
+            cells = [number(values.get(key)) for key in self.keys]
+            least = number(min((value for value in values.values() if value is not None), default=None))
+            if set(cells) != {least}:
+                cells = [f"**{cell}**" if cell == least else cell for cell in cells]
             if self.judged:
                 cells += ["" if value is None else number(value) for value in (at_least, goal)]
             yield f"| {scenario} | {point} | " + " | ".join(cells) + " |"
@@ -84,6 +85,8 @@ class Table:
 
 class CpuTable(Table):
     """CPU time over that of one contender, in the form of the other table."""
+
+    second = "1.00 is"
 
     def __init__(self, title, played, results, keys, unit):
         super().__init__(title, played, results, keys)
