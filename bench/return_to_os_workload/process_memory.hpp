@@ -32,7 +32,7 @@ struct process_memory {
 class process_memory_reader {
  public:
   process_memory_reader() noexcept : file_{open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC)} {
-    if (file_ < 0) workload::die("no /proc/self/smaps_rollup: it needs Linux 4.14");
+    if (file_ < 0) workload::die("no /proc/self/smaps_rollup");
   }
 
   process_memory_reader(const process_memory_reader&) = delete;
@@ -50,7 +50,7 @@ class process_memory_reader {
  private:
   std::size_t value(const char* name) const noexcept {
     const char* const found = std::strstr(text_.data(), name);
-    if (found == nullptr) workload::die("a field is missing in /proc/self/smaps_rollup");
+    if (found == nullptr) workload::die("a field is missing in /proc/self/smaps_rollup: it needs Linux 5.4");
     return std::strtoul(found + std::strlen(name), nullptr, 10) * workload::KiB;
   }
 
