@@ -18,8 +18,7 @@ DESCRIPTION = """\
 Plays programs that need much memory and then little, under glibc, glibc with malloc_trim, jemalloc, mimalloc, tcmalloc,
 tbbmalloc, scudo and libminiheap_malloc.so, and prints what each of them holds over what is live, and its CPU time.
 MINIHEAP_PRELOAD_LIBRARY names another library to measure as ours."""
-PLAYED = {"malloc": scenarios.MALLOC, "arenas": scenarios.ARENAS, "policies": scenarios.POLICIES}
-NAMES = list(dict.fromkeys(s.name for played in PLAYED.values() for s in played))
+NAMES = list(dict.fromkeys(s.name for played in scenarios.BY_MODE.values() for s in played))
 
 
 def parse():
@@ -49,14 +48,14 @@ def parse():
 
 def modes(options):
     if options.docs:
-        return list(PLAYED)
+        return list(scenarios.BY_MODE)
     return [mode for mode in ("arenas", "policies") if getattr(options, mode)] or ["malloc"]
 
 
 def take(mode, options):
     """Measures one mode and stores what was measured. Whether all went well; None if nothing was measured."""
-    wanted = options.only or [s.name for s in PLAYED[mode] if not (s.once and options.quick)]
-    played = [s for s in PLAYED[mode] if s.name in wanted]
+    wanted = options.only or [s.name for s in scenarios.BY_MODE[mode] if not (s.once and options.quick)]
+    played = [s for s in scenarios.BY_MODE[mode] if s.name in wanted]
     if mode == "malloc":
         library = os.environ.get("MINIHEAP_PRELOAD_LIBRARY")
         chosen, skipped = contenders.of_malloc(library, options.contender)
@@ -132,7 +131,7 @@ def show(mode, options):
 def main():
     options = parse()
     if options.list:
-        for mode, played in PLAYED.items():
+        for mode, played in scenarios.BY_MODE.items():
             print(mode, *(f"  {s.name:<18} {s.title}" for s in played), sep="\n")
         return 0
     good = True
@@ -142,7 +141,7 @@ def main():
     if options.docs and not good:
         print(f"{documents.PAGE} was not written: something failed", file=sys.stderr)
     elif options.docs:
-        documents.write_page({mode: options.output / f"{mode}.json" for mode in PLAYED})
+        documents.write_page({mode: options.output / f"{mode}.json" for mode in scenarios.BY_MODE})
     return 0 if good else 1
 
 

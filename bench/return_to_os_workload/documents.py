@@ -42,8 +42,7 @@ def draw(results_file, folder):
 def tables_of(mode, stored, asked=()):
     """The tables of stored results: held over live, and CPU time."""
     results, keys = stored["results"], list(stored["contenders"])
-    played = {"malloc": scenarios.MALLOC, "arenas": scenarios.ARENAS, "policies": scenarios.POLICIES}[mode]
-    played = [scenario for scenario in played if scenario.name in results]
+    played = [scenario for scenario in scenarios.BY_MODE[mode] if scenario.name in results]
     if mode == "policies":
         return (tables.Table("Held, as the arena counts it, over live requested bytes", played, results, keys),
                 tables.CpuTable("CPU time over that of the default policies", played, results, keys, "fullest_first"))
@@ -118,11 +117,25 @@ def measured(stored, drawn):
                     f"{cpu.title}:", "", *cpu.markdown(), "", *pictures(drawn["policies"])]
 
 
+def not_for_print(part):
+    """What stands against showing these results to others; empty if nothing does."""
+    if part["percent"] != 100:
+        return "what --quick measured"
+    if len(part["played"]) < len(scenarios.BY_MODE[part["mode"]]) or part["failures"]:
+        return "some of the scenarios only"
+    if part["mode"] == "malloc" and not {OURS, "glibc"} <= set(part["contenders"]):
+        return "some of the contenders only"
+    return ""
+
+
 def write_page(stored_files):
     """`stored_files`: mode -> JSON of the last measurement. Draws the charts into docs/ and replaces the measured part."""
     stored, drawn = {}, {}
     for mode, file in stored_files.items():
         stored[mode] = json.loads(file.read_text())
+        if why := not_for_print(stored[mode]):
+            sys.exit(f"{PAGE} was not written: {file} has {why}")
+    for mode, file in stored_files.items():
         drawn[mode] = draw(file, PICTURES)
         if drawn[mode] is None:
             print("no matplotlib: the page shows the charts that were there before", file=sys.stderr)

@@ -70,3 +70,5 @@ POLICIES = [
     Scenario("survivors_10", "10 % of 256 MiB survive", (Point("light", "light activity"),)),
     Scenario("saw", "saw", (Point("trough", "troughs from the 11th on"),)),
 ]
+
+BY_MODE = {"malloc": MALLOC, "arenas": ARENAS, "policies": POLICIES}
