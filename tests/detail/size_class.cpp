@@ -3,18 +3,24 @@
 
 #include "catch.hpp"
 
+#include <algorithm>
 #include <vector>
 
 using namespace miniheap::detail;
 
 namespace {
 
-/// The definition: 16, 32, 48, 64, then four a doubling, to 8 KiB.
+/// The definition: 16, 32, 48, 64, then four a doubling, from 1 KiB on eight, to 8 KiB; without those whose slots take
+/// as much of a slab as the next ones.
 std::vector<std::uint32_t> defined_sizes() {
+  const std::vector<std::uint32_t> left_out{896, 3840, 6656, 7680};
   std::vector<std::uint32_t> sizes{16, 32, 48, 64};
   for (std::uint32_t base = 64; base < 8192; base *= 2) {
-    for (std::uint32_t quarter = 1; quarter <= 4; ++quarter) sizes.push_back(base + quarter * base / 4);
+    const std::uint32_t parts = base < 1024 ? 4 : 8;
+    for (std::uint32_t part = 1; part <= parts; ++part) sizes.push_back(base + part * base / parts);
   }
+  std::erase_if(
+      sizes, [&](std::uint32_t size) { return std::find(left_out.begin(), left_out.end(), size) != left_out.end(); });
   return sizes;
 }
 
@@ -24,7 +30,6 @@ TEST_CASE("size_class: the sizes are those of the definition", "[size_class]") {
   const std::vector<std::uint32_t> sizes = defined_sizes();
   REQUIRE(sizes.size() == size_classes);
   for (std::uint32_t c = 0; c < size_classes; ++c) {
-    CHECK(slot_bytes_of_class(c) == sizes[c]);
     CHECK(shapes[c].slot_bytes == sizes[c]);
   }
 }
@@ -88,17 +93,33 @@ TEST_CASE("size_class: the reciprocal is exact for every offset of every slab", 
   }
 }
 
-TEST_CASE("size_class: slabs are the fewest pages that hold four slots and waste an eighth at most", "[size_class]") {
+TEST_CASE("size_class: slabs are one page, or have four slots and waste as little as few pages can", "[size_class]") {
   for (const slab_shape& shape : shapes) {
-    const auto is_good = [&](std::uint32_t pages) {
-      const std::uint32_t bytes = pages * 4096;
-      return bytes / shape.slot_bytes >= 4 && (bytes % shape.slot_bytes) * 8 <= bytes;
+    INFO(shape.slot_bytes << " bytes");
+    const auto slots_in = [&](std::uint32_t pages) { return pages * 4096 / shape.slot_bytes; };
+    const auto wastes_little = [&](std::uint32_t pages) {
+      return slots_in(pages) >= 4 && (pages * 4096 % shape.slot_bytes) * 32 <= pages * 4096;
     };
-    CHECK(is_good(shape.pages));
-    for (std::uint32_t pages = 1; pages < shape.pages; ++pages) CHECK(!is_good(pages));
-    CHECK(shape.slots == shape.pages * 4096u / shape.slot_bytes);
+    CHECK(shape.slots == slots_in(shape.pages));
+    CHECK(shape.slots >= 4);
     CHECK(shape.slots <= max_slots);
-    CHECK(shape.pages <= max_slab_pages);
     CHECK(shape.tail_bytes() == shape.pages * 4096u % shape.slot_bytes);
+    if (shape.slot_bytes <= 1024) {
+      CHECK(shape.pages == 1);
+      continue;
+    }
+    CHECK(shape.pages <= 8);
+    for (std::uint32_t pages = 1; pages <= 8; ++pages) {
+      if (pages < shape.pages) CHECK(!wastes_little(pages));
+      if (!wastes_little(shape.pages) && slots_in(pages) >= 4) {
+        CHECK(slots_in(pages) * shape.pages <= shape.slots * pages);
+      }
+    }
+  }
+}
+
+TEST_CASE("size_class: a larger slot takes more of its slab", "[size_class]") {
+  for (std::uint32_t c = 1; c < size_classes; ++c) {
+    CHECK(shapes[c - 1].pages * shapes[c].slots < shapes[c].pages * shapes[c - 1].slots);
   }
 }

@@ -1,49 +1,70 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// Size classes of small allocations: 16, 32, 48, 64 bytes, then four a doubling, to 8 KiB. Each is a multiple of 16,
-/// and a multiple of every power of two up to 4096 that divides the requests rounded up to it: aligned requests need no
-/// class of their own.
+/// Size classes of small allocations: 16, 32, 48, 64 bytes, then four a doubling, from 1 KiB on up to eight, to 8 KiB.
+/// Each is a multiple of 16, and a multiple of every power of two up to 4096 that divides the requests rounded up to
+/// it: aligned requests need no class of their own.
 #pragma once
 
 #include <miniheap/detail/units.hpp>
 
 #include <array>
+#include <bit>
 
 namespace miniheap::detail {
 
 inline constexpr std::size_t max_small_bytes = 8192;
-inline constexpr std::uint32_t size_classes = 32;
 inline constexpr std::uint32_t max_slots = 256;  // 16 bytes each in one page
+inline constexpr std::uint32_t max_slab_pages = 8;
 
-/// Slot size of a class, bytes.
-constexpr std::uint32_t slot_bytes_of_class(std::uint32_t c) noexcept {
-  return c < 4 ? 16 * (c + 1) : (5 + c % 4) << (c / 4 + 3);
-}
+/// How many pages a slab has, and how many slots.
+struct slab_size {
+  std::uint32_t pages;
+  std::uint32_t slots;
 
-/// The class of each multiple of 16 bytes.
-inline constexpr std::array<std::uint8_t, max_small_bytes / 16 + 1> classes_by_16_bytes = [] {
-  std::array<std::uint8_t, max_small_bytes / 16 + 1> table{};
-  std::uint8_t c = 0;
-  for (std::uint32_t n = 1; n < table.size(); ++n) {
-    if (16 * n > slot_bytes_of_class(c)) ++c;
-    table[n] = c;
+  [[nodiscard]] constexpr std::uint32_t bytes() const noexcept {
+    return pages * static_cast<std::uint32_t>(page_bytes);
   }
-  return table;
+  /// Whether a slot takes less of the pages than one of `other` does.
+  [[nodiscard]] constexpr bool is_denser_than(const slab_size& other) const noexcept {
+    return pages * other.slots < other.pages * slots;
+  }
+};
+
+/// One page for slots of up to 1 KiB, as small slabs give back most (docs/design.md). Else the fewest pages that hold
+/// at least 4 slots and waste at most 1/32 at the tail; where `max_slab_pages` are too few for that, those that waste
+/// the least.
+constexpr slab_size slab_size_for(std::uint32_t slot_bytes) noexcept {
+  if (slot_bytes <= 1024) return {1, static_cast<std::uint32_t>(page_bytes) / slot_bytes};
+  slab_size best{1, 0};
+  for (std::uint32_t pages = 1; pages <= max_slab_pages; ++pages) {
+    const slab_size tried{pages, pages * static_cast<std::uint32_t>(page_bytes) / slot_bytes};
+    if (tried.slots < 4 || (best.slots != 0 && !tried.is_denser_than(best))) continue;
+    best = tried;
+    if ((best.bytes() - best.slots * slot_bytes) * 32 <= best.bytes()) break;
+  }
+  return best;
+}
+
+/// The next step: 16 bytes up to 64, then four a doubling, from 1 KiB on eight.
+constexpr std::uint32_t step_above(std::uint32_t slot_bytes) noexcept {
+  return slot_bytes < 64 ? slot_bytes + 16 : slot_bytes + std::bit_floor(slot_bytes) / (slot_bytes < 1024 ? 4 : 8);
+}
+
+/// The slot size of the class above one of slots of `slot_bytes`. Steps are left out whose slots take no less of the
+/// pages than those of the next step.
+constexpr std::uint32_t slot_bytes_above(std::uint32_t slot_bytes) noexcept {
+  std::uint32_t step = step_above(slot_bytes);
+  while (step < max_small_bytes && !slab_size_for(step).is_denser_than(slab_size_for(step_above(step)))) {
+    step = step_above(step);
+  }
+  return step;
+}
+
+inline constexpr std::uint32_t size_classes = [] {
+  std::uint32_t count = 1;
+  for (std::uint32_t slot_bytes = 16; slot_bytes < max_small_bytes; slot_bytes = slot_bytes_above(slot_bytes)) ++count;
+  return count;
 }();
-
-/// The class that serves a request; `bytes` <= `max_small_bytes`.
-constexpr std::uint32_t size_class(std::size_t bytes) noexcept { return classes_by_16_bytes[(bytes + 15) / 16]; }
-
-/// Requests for more than the default alignment are served by the class of the size rounded up to the alignment.
-constexpr std::size_t aligned_request(std::size_t bytes, std::size_t alignment) noexcept {
-  if (alignment <= 16) return bytes;
-  return align_up(at_least_one(bytes), alignment);
-}
-
-/// Whether a slab serves the request. `alignment` is a power of two.
-constexpr bool is_small(std::size_t bytes, std::size_t alignment) noexcept {
-  return bytes <= max_small_bytes && alignment <= page_bytes && aligned_request(bytes, alignment) <= max_small_bytes;
-}
 
 /// Shape of the slabs of one size class.
 struct slab_shape {
@@ -76,27 +97,44 @@ struct slab_shape {
   }
 };
 
-/// The fewest pages that hold at least 4 slots and waste at most 1/8 at the tail: small slabs give back most
-/// (docs/design.md).
-constexpr slab_shape shape_of_class(std::uint32_t c) noexcept {
-  const std::uint32_t slot_bytes = slot_bytes_of_class(c);
-  for (std::uint32_t pages = 1;; ++pages) {
-    const std::uint32_t bytes = pages * static_cast<std::uint32_t>(page_bytes);
-    const std::uint32_t slots = bytes / slot_bytes;
-    if (slots >= 4 && (bytes - slots * slot_bytes) * 8 <= bytes) {
-      return {slot_bytes, 0xffffffffu / slot_bytes + 1, static_cast<std::uint16_t>(slots),
-              static_cast<std::uint16_t>(pages), c == 0 ? 0 : slot_bytes_of_class(c - 1) + 1};
-    }
-  }
-}
-
 inline constexpr std::array<slab_shape, size_classes> shapes = [] {
   std::array<slab_shape, size_classes> table{};
-  for (std::uint32_t c = 0; c < size_classes; ++c) table[c] = shape_of_class(c);
+  std::uint32_t least_bytes = 0;
+  std::uint32_t slot_bytes = 16;
+  for (slab_shape& shape : table) {
+    const slab_size size = slab_size_for(slot_bytes);
+    shape = {slot_bytes, 0xffffffffu / slot_bytes + 1, static_cast<std::uint16_t>(size.slots),
+             static_cast<std::uint16_t>(size.pages), least_bytes};
+    least_bytes = slot_bytes + 1;
+    slot_bytes = slot_bytes_above(slot_bytes);
+  }
   return table;
 }();
 
-inline constexpr std::uint32_t max_slab_pages = 8;
+/// The class of each multiple of 16 bytes.
+inline constexpr std::array<std::uint8_t, max_small_bytes / 16 + 1> classes_by_16_bytes = [] {
+  std::array<std::uint8_t, max_small_bytes / 16 + 1> table{};
+  std::uint8_t c = 0;
+  for (std::uint32_t n = 1; n < table.size(); ++n) {
+    if (16 * n > shapes[c].slot_bytes) ++c;
+    table[n] = c;
+  }
+  return table;
+}();
+
+/// The class that serves a request; `bytes` <= `max_small_bytes`.
+constexpr std::uint32_t size_class(std::size_t bytes) noexcept { return classes_by_16_bytes[(bytes + 15) / 16]; }
+
+/// Requests for more than the default alignment are served by the class of the size rounded up to the alignment.
+constexpr std::size_t aligned_request(std::size_t bytes, std::size_t alignment) noexcept {
+  if (alignment <= 16) return bytes;
+  return align_up(at_least_one(bytes), alignment);
+}
+
+/// Whether a slab serves the request. `alignment` is a power of two.
+constexpr bool is_small(std::size_t bytes, std::size_t alignment) noexcept {
+  return bytes <= max_small_bytes && alignment <= page_bytes && aligned_request(bytes, alignment) <= max_small_bytes;
+}
 
 /// What a thread keeps in stock has a **stock class**: the size classes, and after them medium allocations of 3 to 16
 /// pages, by their length.
