@@ -5,6 +5,7 @@
 #include "random.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 using miniheap::detail::bitmap;
@@ -33,8 +34,13 @@ void same_as_vector() {
     const auto begin = expected.begin() + std::min(from, Bits);
     REQUIRE(bits.find_from(from) == std::find(begin, expected.end(), true) - expected.begin());
     const std::uint32_t row = 1 + random.below(64u);
-    const auto found = std::search_n(expected.begin(), expected.end(), static_cast<std::ptrdiff_t>(row), true);
-    REQUIRE(bits.find_row(row) == found - expected.begin());
+    const auto length = static_cast<std::ptrdiff_t>(row);
+    REQUIRE(bits.find_row(row) == std::search_n(expected.begin(), expected.end(), length, true) - expected.begin());
+    REQUIRE(bits.find_row(row, from) == std::search_n(begin, expected.end(), length, true) - expected.begin());
+    const auto last_clear = std::find(std::make_reverse_iterator(begin), expected.rend(), false);
+    if (last_clear != expected.rend()) {
+      REQUIRE(bits.find_clear_below(std::min(from, Bits)) == expected.rend() - last_clear - 1);
+    }
     if (from < Bits) REQUIRE(bits.find_clear_from(from) == std::find(begin, expected.end(), false) - expected.begin());
   }
   for (std::uint32_t bit = 0; bit < Bits; ++bit) REQUIRE(bits.test(bit) == expected[bit]);

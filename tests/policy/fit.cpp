@@ -110,7 +110,7 @@ TEST_CASE("fit: best_fit takes one of the shortest that fit", "[fit]") {
   });
 }
 
-TEST_CASE("fit: good_fit takes the most recent of the first class in which all fit", "[fit]") {
+TEST_CASE("fit: good_fit takes the first that it is given of the first class in which all fit", "[fit]") {
   with_random_views<good_fit>([](const random_view& view, std::uint32_t pages, free_span chosen, auto, auto) {
     const std::uint32_t k = view.class_at_or_after(view.class_of_all_at_least(pages));
     if (k < random_view::classes && chosen != view.in_class(k)) FAIL(pages);

@@ -36,10 +36,23 @@ class bitmap {
     return found < Bits ? found : Bits;
   }
 
-  /// The first of `n` set bits in a row, at the lowest place there is, or `Bits`; `n` is 1 to 64. O(words).
-  [[nodiscard]] constexpr std::uint32_t find_row(std::uint32_t n) const noexcept {
-    for (std::uint32_t index = 0; index < words; ++index) {
-      std::uint64_t starts = words_[index];  // bit i: a row of `length` starts there
+  /// The last bit that is clear below `below`; there is one. O(words).
+  [[nodiscard]] constexpr std::uint32_t find_clear_below(std::uint32_t below) const noexcept {
+    std::uint32_t index = (below - 1) / 64;
+    std::uint64_t word = ~words_[index] << (63 - (below - 1) % 64);
+    if (word != 0) return below - 1 - static_cast<std::uint32_t>(std::countl_zero(word));
+    do word = ~words_[--index];
+    while (word == 0);
+    return index * 64 + 63 - static_cast<std::uint32_t>(std::countl_zero(word));
+  }
+
+  /// The first of `n` set bits in a row, at the lowest place there is from `from` on, or `Bits`; `n` is 1 to 64.
+  /// O(words).
+  [[nodiscard]] constexpr std::uint32_t find_row(std::uint32_t n, std::uint32_t from = 0) const noexcept {
+    std::uint64_t above = ~std::uint64_t{0} << (from % 64);
+    for (std::uint32_t index = from / 64; index < words; ++index, above = ~std::uint64_t{0}) {
+      std::uint64_t starts = words_[index] & above;  // bit i: a row of `length` starts there
+      if (starts == 0) continue;
       std::uint64_t behind = index + 1 < words ? words_[index + 1] : 0;
       for (std::uint32_t length = 1; starts != 0 && length < n;) {
         const std::uint32_t step = length < n - length ? length : n - length;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// The free spans of one miniheap: coalesced at once, listed by length class, and as a bitmap in address order.
+/// The free spans of one miniheap: a bitmap of its free pages, and how many spans each length class has. Free pages
+/// that lie side by side are one span, so joining and splitting take no more than bits. Nothing stands in the page map,
+/// whose entries would have to be fetched.
 #pragma once
 
 #include <miniheap/detail/bitmap.hpp>
@@ -16,36 +18,32 @@ class free_spans {
  public:
   static constexpr std::uint32_t classes = length_class(Geometry::usable_pages) + 1;
 
-  explicit free_spans(page_entry* map) noexcept : map_{map} {}
-
-  /// Adds a span that is in no list, joined with the free spans beside it. O(1).
+  /// Adds used pages; what is free beside them becomes one span with them. O(words of the bitmap), most often of one.
   void add(free_span span) noexcept {
+    const std::uint32_t span_end = span.first + span.pages;
+    const std::uint32_t first = bits_.find_clear_below(span.first) + 1;  // page 0 is the head's and never free
+    const std::uint32_t end = bits_.find_clear_from(span_end);
+    if (first != span.first) forget(span.first - first);
+    if (end != span_end) forget(end - span_end);
     bits_.set(span.first, span.pages);
-    if (bits_.test(span.first - 1)) {  // page 0 is the head's and never free
-      const free_span before = ending_at(span.first);
-      unlist(before);
-      span = {before.first, before.pages + span.pages};
-    }
-    if (const free_span after = starting_at(span.first + span.pages)) {
-      unlist(after);
-      span.pages += after.pages;
-    }
-    list(span);
+    note(end - first);
   }
 
-  /// Takes pages out of the free span `from` that contains them; what is left of it on either side stays free. O(1).
+  /// Takes pages out of the free span `from` that contains them; what is left of it on either side stays free. O(words
+  /// of the bitmap that `taken` touches).
   void take(free_span from, free_span taken) noexcept {
-    unlist(from);
-    bits_.clear(taken.first, taken.pages);
     const std::uint32_t taken_end = taken.first + taken.pages;
     const std::uint32_t from_end = from.first + from.pages;
-    if (taken.first != from.first) list({from.first, taken.first - from.first});
-    if (taken_end != from_end) list({taken_end, from_end - taken_end});
+    forget(from.pages);
+    bits_.clear(taken.first, taken.pages);
+    if (taken.first != from.first) note(taken.first - from.first);
+    if (taken_end != from_end) note(from_end - taken_end);
   }
 
-  /// The free span that starts at a page, or none. O(1).
+  /// The free span that starts at a page, or none; the page before is not free. O(words), most often of one.
   [[nodiscard]] free_span starting_at(std::uint32_t page) const noexcept {
-    return page < Geometry::pages && bits_.test(page) ? free_span{page, map_[page].pages} : free_span{};
+    if (page >= Geometry::pages || !bits_.test(page)) return {};
+    return {page, bits_.find_clear_from(page) - page};
   }
 
   [[nodiscard]] bool is_free(std::uint32_t page) const noexcept { return bits_.test(page); }
@@ -59,11 +57,13 @@ class free_spans {
     return mask_ == 0 ? classes : 63u - static_cast<std::uint32_t>(std::countl_zero(mask_));
   }
 
-  /// The length of the longest span, pages. O(spans of its length class).
+  /// The length of the longest span, pages. O(words), and O(spans of its length class).
   [[nodiscard]] std::uint32_t longest_pages() const noexcept {
     std::uint32_t longest = 0;
     if (mask_ == 0) return 0;
-    for (const page_entry& entry : lists_[longest_class()]) longest = entry.pages > longest ? entry.pages : longest;
+    for (free_span span = in_class(longest_class()); span; span = next_in_class(span)) {
+      longest = span.pages > longest ? span.pages : longest;
+    }
     return longest;
   }
 
@@ -74,21 +74,12 @@ class free_spans {
     return starting_at(bits_.find_from(is_inside ? bits_.find_clear_from(page) : page));
   }
 
-  [[nodiscard]] free_span lowest_of(std::uint32_t pages) const noexcept {
-    if (pages <= 64) return starting_at(bits_.find_row(pages));  // the lowest row begins where its span does
-    free_span span = at_or_after(0);
-    while (span && span.pages < pages) span = at_or_after(span.first + span.pages);
-    return span;
-  }
+  [[nodiscard]] free_span lowest_of(std::uint32_t pages) const noexcept { return lowest_from(0, pages); }
 
-  [[nodiscard]] free_span in_class(std::uint32_t k) const noexcept {
-    return lists_[k].empty() ? free_span{} : span_of(lists_[k].front());
-  }
+  [[nodiscard]] free_span in_class(std::uint32_t k) const noexcept { return lowest_of_class_from(0, k); }
 
   [[nodiscard]] free_span next_in_class(free_span span) const noexcept {
-    const auto& list = lists_[length_class(span.pages)];
-    const auto next = ++list.iterator_to(map_[span.first]);
-    return next == list.end() ? free_span{} : span_of(*next);
+    return lowest_of_class_from(span.first + span.pages, length_class(span.pages));
   }
 
   [[nodiscard]] static std::uint32_t class_of(std::uint32_t pages) noexcept { return length_class(pages); }
@@ -102,57 +93,50 @@ class free_spans {
   }
   ///@}
 
-  /// Boundary tags, lists and bitmap say the same. O(pages).
+  /// The counts are those of the spans in the bitmap. O(pages).
   [[nodiscard]] const char* check() const noexcept {
-    std::uint32_t listed_pages = 0;
-    for (std::uint32_t k = 0; k < classes; ++k) {
-      if (lists_[k].empty() != ((mask_ >> k & 1u) == 0)) return "the mask tells which length classes have a free span";
-      for (const page_entry& entry : lists_[k]) {
-        const free_span span = span_of(entry);
-        const std::uint32_t end = span.first + span.pages;
-        if (length_class(span.pages) != k) return "a free span is in the list of its length class";
-        if (span.first < Geometry::head_pages || end > Geometry::pages) return "free spans lie behind the head";
-        if (map_[end - 1].pages != span.pages) return "a free span has its length in its first and last entry";
-        if (bits_.test(span.first - 1) || (end < Geometry::pages && bits_.test(end)))
-          return "free neighbours are joined";
-        for (std::uint32_t page = span.first; page < end; ++page) {
-          if (!bits_.test(page)) return "the pages of a free span are free in the bitmap";
-        }
-        listed_pages += span.pages;
-      }
+    std::array<std::uint16_t, classes> counted{};
+    if (bits_.find_from(0) < Geometry::head_pages) return "free spans lie behind the head";
+    for (free_span span = at_or_after(0); span; span = at_or_after(span.first + span.pages)) {
+      ++counted[length_class(span.pages)];
     }
-    return listed_pages == free_pages() ? nullptr : "each free page is in a listed span";
+    if (counted != counts_) return "the free spans of each length class are counted";
+    for (std::uint32_t k = 0; k < classes; ++k) {
+      if ((counts_[k] == 0) != ((mask_ >> k & 1u) == 0)) return "the mask tells which length classes have a free span";
+    }
+    return nullptr;
   }
 
  private:
-  [[nodiscard]] free_span span_of(const page_entry& first) const noexcept {
-    return {static_cast<std::uint32_t>(&first - map_), first.pages};
+  /// The lowest span of at least `pages` pages that starts at `page` or above, which is no page inside a free span.
+  [[nodiscard]] free_span lowest_from(std::uint32_t page, std::uint32_t pages) const noexcept {
+    if (pages <= 64) return starting_at(bits_.find_row(pages, page));  // the lowest row begins where its span does
+    free_span span = at_or_after(page);
+    while (span && span.pages < pages) span = at_or_after(span.first + span.pages);
+    return span;
   }
 
-  [[nodiscard]] free_span ending_at(std::uint32_t end) const noexcept {
-    const std::uint32_t pages = map_[end - 1].pages;
-    return {end - pages, pages};
+  [[nodiscard]] free_span lowest_of_class_from(std::uint32_t page, std::uint32_t k) const noexcept {
+    const std::uint32_t shortest = shortest_of_class(k);
+    free_span span = lowest_from(page, shortest);
+    while (span && length_class(span.pages) != k) span = lowest_from(span.first + span.pages, shortest);
+    return span;
   }
 
-  void list(free_span span) noexcept {
-    page_entry& first = map_[span.first];
-    first.pages = span.pages;
-    map_[span.first + span.pages - 1].pages = span.pages;
-    const std::uint32_t k = length_class(span.pages);
-    lists_[k].push_front(first);
+  void note(std::uint32_t pages) noexcept {
+    const std::uint32_t k = length_class(pages);
+    ++counts_[k];
     mask_ |= std::uint64_t{1} << k;
   }
 
-  void unlist(free_span span) noexcept {
-    const std::uint32_t k = length_class(span.pages);
-    lists_[k].erase(lists_[k].iterator_to(map_[span.first]));
-    if (lists_[k].empty()) mask_ &= ~(std::uint64_t{1} << k);
+  void forget(std::uint32_t pages) noexcept {
+    const std::uint32_t k = length_class(pages);
+    if (--counts_[k] == 0) mask_ &= ~(std::uint64_t{1} << k);
   }
 
-  page_entry* map_;
-  std::uint64_t mask_ = 0;  // bit k: list k is not empty
+  std::uint64_t mask_ = 0;  // bit k: there is a span of length class k
   bitmap<Geometry::pages> bits_;
-  std::array<page_entry_list, classes> lists_;
+  std::array<std::uint16_t, classes> counts_{};  // spans of each length class
 };
 
 }  // namespace miniheap::detail

@@ -12,6 +12,7 @@
 #include <boost/intrusive/set_hook.hpp>
 
 #include <new>
+#include <utility>
 
 namespace miniheap::detail {
 
@@ -51,7 +52,7 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
   /// Takes charge of `Geometry::miniheap_bytes` bytes at `memory`. Zeroed memory stays untouched but for one page of
   /// the head; it is touched further as far as the miniheap is used. O(pages).
   miniheap_descriptor(void* memory, std::uint64_t sequence, bool is_zeroed) noexcept
-      : map_{static_cast<page_entry*>(memory)}, key_{0, address_of(memory), sequence}, spans_{map_} {
+      : map_{static_cast<page_entry*>(memory)}, key_{0, address_of(memory), sequence} {
     for (bin& b : bins_) b.owner = this;
     for (std::uint32_t page = 0; page < Geometry::head_pages; ++page) map_[page].kind = page_kind::head;
     for (std::uint32_t page = Geometry::head_pages; page < Geometry::pages && !is_zeroed; ++page) {
@@ -166,9 +167,11 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
   template <class Visit>
   void for_each_span(Visit visit) const {
     for (std::uint32_t page = Geometry::head_pages; page < Geometry::pages;) {
-      const page_entry& first = map_[page];
+      page_entry& first = map_[page];
+      const free_span span = spans_.starting_at(page);
+      if (span) first.pages = span.pages;  // nobody else keeps it there
       page += first.pages;
-      visit(first, spans_.is_free(page - 1));
+      visit(std::as_const(first), static_cast<bool>(span));
     }
   }
 

@@ -8,8 +8,7 @@
 ///     | 16 bytes       | 32 bytes                         | 2    | 2     | 2    | 1    | 1 | 4     | 4 |
 ///     +----------------+----------------------------------+------+-------+------+------+---+-------+---+
 ///
-/// - free span: the first and the last entry hold `pages` (boundary tags); the first hangs in a list of its length
-/// class.
+/// - free span: nothing is kept in its entries but the kind; see free_spans.hpp.
 /// - slab: every entry has the kind, and `back`, the distance to the first, which hangs in its bin's list.
 /// - medium: only the first entry counts.
 /// - head: the entries of the head's own pages; the very first holds the miniheap's descriptor instead of `free`.
@@ -47,7 +46,7 @@ struct alignas(64) page_entry : page_entry_hook {
   std::uint16_t slots;  // slots of the slab
   std::uint16_t back;   // pages to the first entry of the slab
   page_kind kind;
-  std::uint32_t pages;  // length of the span, in its first entry (and in the last one, if free)
+  std::uint32_t pages;  // length of the used span, in its first entry
 };
 static_assert(sizeof(page_entry) == 64);
 

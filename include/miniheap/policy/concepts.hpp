@@ -94,13 +94,14 @@ struct free_span {
 
 /// The free spans of one miniheap as a fit policy sees them. Any of the queries may answer "none".
 ///
-/// Spans are listed by length class: lengths up to 7 pages have a class each, longer ones four classes a doubling.
+/// Spans are asked for by address or by length class: lengths up to 7 pages have a class each, longer ones four classes
+/// a doubling.
 template <class View>
 concept free_span_view = requires(const View view, std::uint32_t n, free_span span) {
   { view.at_or_after(n) } -> std::same_as<free_span>;                // the lowest span that starts at page n or above
   { view.lowest_of(n) } -> std::same_as<free_span>;                  // the lowest span of at least n pages
-  { view.in_class(n) } -> std::same_as<free_span>;                   // the most recent span of length class n
-  { view.next_in_class(span) } -> std::same_as<free_span>;           // the one that was more recent before it
+  { view.in_class(n) } -> std::same_as<free_span>;                   // the lowest span of length class n
+  { view.next_in_class(span) } -> std::same_as<free_span>;           // the next one above of its length class
   { view.class_of(n) } -> std::same_as<std::uint32_t>;               // the length class of n pages
   { view.class_of_all_at_least(n) } -> std::same_as<std::uint32_t>;  // from this class on each span has n pages
   { view.class_at_or_after(n) } -> std::same_as<std::uint32_t>;  // the next class that has a span; `classes` if none

@@ -34,7 +34,7 @@ struct next_fit {
   }
 };
 
-/// The shortest span that fits. O(spans of one length class).
+/// The shortest span that fits. O(spans of one length class), and some instructions for each 64 pages.
 struct best_fit {
   struct state {};
 
@@ -51,7 +51,8 @@ struct best_fit {
   }
 };
 
-/// The most recent span of the first length class in which all fit; a search only where there is none. O(1).
+/// The lowest span of the first length class in which all fit; the shortest that fits where there is none. Some
+/// instructions for each 64 pages.
 struct good_fit {
   using state = best_fit::state;
 
