@@ -164,6 +164,10 @@ TEST_CASE("arena: medium allocations grow and shrink where they are, if there is
   CHECK(arena.reallocate(p, 32 * KiB) == p);
   CHECK(arena.reallocate(p, 9 * KiB) == p);
   CHECK(arena.usable_size(p) == 12 * KiB);
+  void* const aligned = arena.allocate(1, 8 * KiB);
+  CHECK(arena.reallocate(aligned, 0, 8 * KiB) == aligned);
+  CHECK(arena.usable_size(aligned) == 4 * KiB);
+  arena.deallocate(aligned);
   void* const behind = arena.allocate(12 * KiB);
   CHECK(address(behind) == address(p) + 12 * KiB);
   CHECK(arena.reallocate(p, 16 * KiB) != p);

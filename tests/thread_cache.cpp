@@ -203,6 +203,24 @@ TEST_CASE("thread_cached: reallocate keeps contents across every kind of size", 
   arena.deallocate(p);
 }
 
+TEST_CASE("thread_cached: medium allocations grow and shrink where they are, if there is room", "[thread_cache]") {
+  cached arena;
+  char* const p = static_cast<char*>(arena.allocate(20 * KiB));
+  std::memset(p, 'x', 20 * KiB);
+  for (const std::size_t next : {60u, 100u, 24u, 9u, 64u, 20u}) {
+    CHECK(arena.reallocate(p, next * KiB) == p);
+    CHECK(arena.usable_size(p) == detail::align_up(next * KiB, detail::page_bytes));
+  }
+  char* const behind = static_cast<char*>(arena.allocate(100 * KiB));  // too long for the stock: the lowest that fits
+  REQUIRE(behind == p + 20 * KiB);
+  char* const moved = static_cast<char*>(arena.reallocate(p, 24 * KiB));
+  REQUIRE(moved != p);
+  for (std::size_t i = 0; i < 9 * KiB; ++i) REQUIRE(moved[i] == 'x');
+  CHECK(arena.reallocate(moved, 8 * KiB) != moved);  // a slot will do
+  arena.deallocate(behind);
+  CHECK(arena.check());
+}
+
 TEST_CASE("thread_cached: zeroed memory is zero after it was used", "[thread_cache]") {
   cached arena;
   for (const std::size_t bytes : {24u, 5000u, 20000u, 200000u, 2000000u}) {

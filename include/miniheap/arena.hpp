@@ -265,6 +265,13 @@ class miniheap_arena {
     core_.deallocate_batch(stock_class, batch, count);
   }
 
+  /// As `try_reallocate` of a live allocation as far as that takes no copy: a large one may move, others stay where
+  /// they are. nullptr: `p` is as it was. `alignment` is a power of two.
+  [[nodiscard]] void* try_resize(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+    const entry_guard guard = enter();
+    return core_.resize(p, bytes, alignment);
+  }
+
   /// Memory for the layer's own records, accounted as metadata; nullptr: there is none.
   [[nodiscard]] void* map_metadata(std::size_t bytes) noexcept {
     const entry_guard guard = enter();

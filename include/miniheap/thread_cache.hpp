@@ -111,12 +111,17 @@ class thread_cached {
 
   [[nodiscard]] void* try_reallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
     if (p == nullptr) return try_allocate(bytes, alignment);
+    if (!std::has_single_bit(alignment)) return nullptr;
     const std::uint32_t c = arena_.stock_class_of(p);
-    const bool stays = std::has_single_bit(alignment) && (c == detail::stock_classes || serves(c, bytes, alignment));
-    if (stays || !std::has_single_bit(alignment)) return reallocate_in_arena(p, bytes, alignment);
-    void* const q = try_allocate(bytes, alignment);
+    const bool is_slot = detail::is_slot_class(c);
+    if (is_slot && serves(c, bytes, alignment)) return reallocate_in_arena(p, bytes, alignment);
+    // Where there is no allocation at `p`, the arena stops here.
+    const std::size_t old_bytes = c == detail::stock_classes ? arena_.usable_size(p) : detail::bytes_of_stock_class(c);
+    if (!is_slot && bytes > detail::max_small_bytes) {
+      if (void* const q = arena_.try_resize(p, bytes, alignment)) return q;
+    }
+    void* const q = try_allocate(bytes, alignment);  // a copy is made without the arena's lock
     if (q == nullptr) return nullptr;
-    const std::size_t old_bytes = detail::bytes_of_stock_class(c);
     std::memcpy(q, p, old_bytes < bytes ? old_bytes : bytes);
     deallocate(p);
     return q;

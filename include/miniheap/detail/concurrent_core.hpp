@@ -112,13 +112,13 @@ class concurrent_core : public core<Source, Fit, Selection, Config, slab_bins, t
       const page_entry* const entry = this->entry_of(p);
       if (entry != nullptr && is_slab(entry->kind)) {
         old_bytes = slot_bytes(p, entry);
-        if (stays && this->resize_in_place(p, bytes, alignment) != nullptr) return p;  // changes nothing for a slot
+        if (stays && this->resize(p, bytes, alignment) != nullptr) return p;  // changes nothing for a slot
       }
     }
     if (old_bytes == 0) {
       const exclusive guard{lock, this->identity(), lock_rank::set};
       old_bytes = base::usable_size(p);
-      void* const q = stays ? this->resize_in_place(p, bytes, alignment) : nullptr;
+      void* const q = stays ? this->resize(p, bytes, alignment) : nullptr;
       if (q != nullptr) return q;
     }
     void* const q = allocate(lock, bytes, alignment);

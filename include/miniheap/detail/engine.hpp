@@ -81,9 +81,21 @@ class engine {
   /// nullptr: no memory, and `p` is as it was.
   void* reallocate(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     const std::size_t old_bytes = usable_size(p);  // and a fault where there is no allocation at `p`
+    void* const q = resize(p, bytes, alignment);
+    return q != nullptr ? q : move(p, old_bytes, at_least_one(bytes), alignment);
+  }
+
+  /// As far as that takes no copy: a large allocation may move. nullptr: `p`, which is live, is as it was.
+  void* resize(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+    if (!is_aligned(p, alignment)) return nullptr;
     bytes = at_least_one(bytes);
-    void* const q = is_aligned(p, alignment) ? resize_in_place(p, bytes, alignment) : nullptr;
-    return q != nullptr ? q : move(p, old_bytes, bytes, alignment);
+    const route wanted = route_of(bytes, alignment);
+    page_entry* const entry = entry_of(p);
+    if (entry == nullptr) return wanted == route::large ? resize_large(p, bytes, alignment) : nullptr;
+    if (entry->kind == page_kind::medium) return wanted == route::medium ? resize_medium(entry, bytes) : nullptr;
+    const std::uint32_t c = class_of_slab(entry->kind);
+    const bool stays = wanted == route::small && size_class(aligned_request(bytes, alignment)) == c;
+    return stays && !is_to_float(entry, c) ? p : nullptr;
   }
 
   [[nodiscard]] bool owns(const void* p) const noexcept {
@@ -149,8 +161,8 @@ class engine {
     return (address_of(p) & (alignment - 1)) == 0;
   }
 
-  static constexpr std::size_t alignment_pages(std::size_t alignment) noexcept {
-    return alignment <= page_bytes ? 1 : alignment / page_bytes;
+  static constexpr std::uint32_t alignment_pages(std::size_t alignment) noexcept {
+    return alignment <= page_bytes ? 1 : static_cast<std::uint32_t>(alignment / page_bytes);
   }
 
   /// The entry of the page at `p`; nullptr for what is not in a miniheap, and so could be large. When nothing is
@@ -193,8 +205,7 @@ class engine {
   }
 
   void* allocate_medium(std::size_t bytes, std::size_t alignment) noexcept {
-    return allocate_span(static_cast<std::uint32_t>(pages_for(bytes)),
-                         static_cast<std::uint32_t>(alignment_pages(alignment)));
+    return allocate_span(static_cast<std::uint32_t>(pages_for(bytes)), alignment_pages(alignment));
   }
 
   void* allocate_span(std::uint32_t pages, std::uint32_t align_pages) noexcept {
@@ -286,18 +297,6 @@ class engine {
   }
   ///@}
 
-  /// \name Ways to resize without copying; nullptr where there is none.
-  ///@{
-  void* resize_in_place(void* p, std::size_t bytes, std::size_t alignment) noexcept {
-    const route wanted = route_of(bytes, alignment);
-    page_entry* const entry = entry_of(p);
-    if (entry == nullptr) return wanted == route::large ? resize_large(p, bytes, alignment) : nullptr;
-    if (entry->kind == page_kind::medium) return wanted == route::medium ? resize_medium(entry, bytes) : nullptr;
-    const std::uint32_t c = class_of_slab(entry->kind);
-    const bool stays = wanted == route::small && size_class(aligned_request(bytes, alignment)) == c;
-    return stays && !is_to_float(entry, c) ? p : nullptr;
-  }
-
   void* resize_large(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     if (bytes > max_request_bytes) return nullptr;
     if (void* const q = store().resize_large(address_of(p), bytes, alignment)) return q;
@@ -320,7 +319,6 @@ class engine {
     return shapes[c].slot_bytes <= Config.float_limit_bytes &&
            small_.activate_fuller(miniheap_of(entry), c, Config.float_gain_levels);
   }
-  ///@}
 
   void* move(void* p, std::size_t old_bytes, std::size_t bytes, std::size_t alignment) noexcept {
     void* const q = allocate(bytes, alignment);
