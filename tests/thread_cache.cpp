@@ -315,6 +315,21 @@ TEST_CASE("thread_cached: zeroed memory is had from what is in stock, too", "[th
   arena.deallocate(p);
 }
 
+TEST_CASE("thread_cached: a mapping grows into what was in stock", "[thread_cache]") {
+  using tight = thread_cached<miniheap_arena<limited_source<>, coarse_lock<>, first_fit, fullest_first,
+                                             arena_config{.miniheap_bytes = 256 * KiB, .reserve_bytes = 0}>>;
+  tight arena{limited_source<>{2 * MiB}};
+  arena.deallocate(arena.allocate(64));
+  void* const p = arena.allocate(1 * MiB);
+  REQUIRE(arena.source().free_bytes() < 768 * KiB);  // another mapping of that length, and a little more, is too much
+  const std::size_t bytes = 1 * MiB + arena.source().free_bytes() + 128 * KiB;
+  void* const q = arena.try_reallocate(p, bytes);
+  CHECK(q != nullptr);
+  CHECK(arena.usable_size(q) >= bytes);
+  arena.deallocate(q);
+  CHECK(arena.check());
+}
+
 TEST_CASE("thread_cached: in the child of a fork the caches of other threads are spare", "[thread_cache]") {
   std::optional<cached> arena{std::in_place};
   std::vector<std::thread> others;

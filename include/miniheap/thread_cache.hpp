@@ -121,7 +121,8 @@ class thread_cached {
       if (void* const q = arena_.try_resize(p, bytes, alignment)) return q;
     }
     void* const q = try_allocate(bytes, alignment);  // a copy is made without the arena's lock
-    if (q == nullptr) return nullptr;
+    if (q == nullptr)
+      return is_slot ? nullptr : arena_.try_resize(p, bytes, alignment);  // the stock went back meanwhile
     std::memcpy(q, p, old_bytes < bytes ? old_bytes : bytes);
     deallocate(p);
     return q;
