@@ -47,8 +47,9 @@ class thread_cached {
     const std::uint32_t c = stock_class(bytes, alignment);
     if (c != detail::stock_classes) [[likely]] {
       const place& mine = caches_.my_place();
-      if (caches_.is_current(mine) && !mine.cache->stock.is_empty(c)) [[likely]]
-        return mine.cache->stock.take(c);
+      void* const p = caches_.is_current(mine) ? mine.cache->stock.try_take(c) : nullptr;
+      if (p != nullptr) [[likely]]
+        return p;
     }
     return allocate_more(c, bytes, alignment);
   }
@@ -79,7 +80,7 @@ class thread_cached {
       return nullptr;
     const std::uint32_t c = detail::size_class(bytes);
     const place& mine = caches_.my_place();
-    return caches_.is_current(mine) && !mine.cache->stock.is_empty(c) ? mine.cache->stock.take(c) : nullptr;
+    return caches_.is_current(mine) ? mine.cache->stock.try_take(c) : nullptr;
   }
 
   [[nodiscard, gnu::always_inline]] bool try_deallocate_quickly(void* p) noexcept {
@@ -246,7 +247,7 @@ class thread_cached {
   [[gnu::noinline]] void* allocate_more(std::uint32_t c, std::size_t bytes, std::size_t alignment) noexcept {
     if (c != detail::stock_classes) {
       if (detail::thread_cache* const cache = caches_.attach()) {
-        if (!cache->stock.is_empty(c)) return cache->stock.take(c);
+        if (void* const p = cache->stock.try_take(c)) return p;
         if (void* const p = cache->stock.refill(arena_, c, config.thread_cache_bytes)) return p;
       }
     }
@@ -258,7 +259,7 @@ class thread_cached {
   [[gnu::noinline]] void deallocate_more(std::uint32_t c, void* p) noexcept {
     if (c == detail::stock_classes) return arena_.deallocate(p);
     if (detail::thread_cache* const cache = caches_.attach()) {
-      if (is_checked && cache->stock.has_limit(c) && cache->stock.was_put_last(c, p)) return free_twice(*cache, c, p);
+      if (is_checked && cache->stock.was_put_last(c, p)) return free_twice(*cache, c, p);
       cache->stock.overflow(arena_, c, p, config.thread_cache_bytes);
     } else {
       arena_.deallocate_batch(c, &p, 1);

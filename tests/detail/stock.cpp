@@ -37,7 +37,10 @@ struct stocked {
   counting_arena arena;
   std::size_t budget_bytes = 1024 * 1024;
 
-  void* allocate(std::uint32_t c) { return s.is_empty(c) ? s.refill(arena, c, budget_bytes) : s.take(c); }
+  void* allocate(std::uint32_t c) {
+    void* const p = s.try_take(c);
+    return p != nullptr ? p : s.refill(arena, c, budget_bytes);
+  }
   void deallocate(std::uint32_t c, void* p) {
     if (s.is_full(c)) return s.overflow(arena, c, p, budget_bytes);
     REQUIRE_FALSE(s.was_put_last(c, p));

@@ -11,6 +11,7 @@ template <page_source Source, fit_policy Fit, selection_policy Selection, arena_
           template <class, bool> class Small = small_allocations, class MiniheapLock = no_lock::null_mutex>
 class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> {
   using base = engine<Source, Fit, Selection, Config, Small, MiniheapLock>;
+  using base::base_of;
   using base::is_aligned;
   using base::recent_entry_of;
 
@@ -18,6 +19,7 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
   using base::base;
   using base::checked;
   using base::large_threshold_bytes;
+  using typename base::shape;
 
   /// The stock class that serves a request, or `stock_classes`.
   static constexpr std::uint32_t stock_class(std::size_t bytes, std::size_t alignment) noexcept {
@@ -60,11 +62,18 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
 
   /// The same for small allocations only.
   [[nodiscard, gnu::always_inline]] std::uint32_t slot_class_of(const void* p) const noexcept {
-    const page_entry* const entry = recent_entry_of(p);
-    if (entry == nullptr || !is_slab(entry->kind)) [[unlikely]]
+    const std::uintptr_t begin = base_of(p);
+    std::uintptr_t asked = begin;
+    // What is found there is equal, and a compiler that knows would go on with it: all that follows waited for a load.
+    asm("" : "+r"(asked));
+    if (checked ? !this->store().contains_recently(asked) : address_of(p) == begin) [[unlikely]]
       return stock_classes;
-    const std::uint32_t c = class_of_slab(entry->kind);
-    return is_slot_start(p, entry, c) ? c : stock_classes;
+    const page_entry& entry = shape::map_of(begin)[shape::page_at(shape::offset_of(address_of(p)))];
+    if (!is_slab(entry.kind)) [[unlikely]]
+      return stock_classes;
+    const std::uint32_t c = class_of_slab(entry.kind);
+    if (c >= size_classes) __builtin_unreachable();
+    return is_slot_start(p, &entry, c) ? c : stock_classes;
   }
 
   /// Whether that is `c`. For a size class that the compiler knows, a few instructions less.

@@ -23,7 +23,7 @@ constexpr std::uint32_t stock_capacity(std::uint32_t c) noexcept {
 /// small is left behind: as each was twice as long as the one before, all that a bin leaves behind is less than twice
 /// its capacity.
 inline constexpr std::size_t stock_array_bytes = [] {
-  std::size_t sum = 0;
+  std::size_t sum = sizeof(void*);
   for (std::uint32_t c = 0; c < stock_classes; ++c) sum += 3 * sizeof(void*) * (stock_capacity(c) + 1);
   return sum;
 }();
@@ -32,37 +32,39 @@ class stock {
  public:
   /// The bins' arrays lie in `stock_array_bytes` bytes of zeroed or unused memory at `arrays`, which are touched as
   /// bins grow.
-  explicit stock(void** arrays) noexcept : next_array_{arrays} {}
+  explicit stock(void** arrays) noexcept : next_array_{arrays} {
+    *next_array_++ = nullptr;
+    for (bin& b : bins_) b.top = b.end = next_array_;
+    for (record& r : records_) r.slots = next_array_;
+  }
   stock(const stock&) = delete;
   stock& operator=(const stock&) = delete;
 
-  [[nodiscard, gnu::always_inline]] bool is_empty(std::uint32_t c) const noexcept { return bins_[c].count == 0; }
-  [[nodiscard, gnu::always_inline]] bool is_full(std::uint32_t c) const noexcept {
-    return bins_[c].count >= bins_[c].limit;
+  /// A slot of the bin; nullptr: it is empty.
+  [[nodiscard, gnu::always_inline]] void* try_take(std::size_t c) noexcept {
+    bin& b = bins_[c];
+    void** const top = b.top;
+    void* const slot = top[-1];
+    if (slot != nullptr) [[likely]]
+      set_top(b, top - 1);
+    return slot;
   }
 
-  /// Whether the bin is in use at all.
-  [[nodiscard]] bool has_limit(std::uint32_t c) const noexcept { return bins_[c].limit != 0; }
-
-  /// From a bin that is not empty.
-  [[nodiscard, gnu::always_inline]] void* take(std::uint32_t c) noexcept {
-    bin& b = bins_[c];
-    const std::uint32_t count = b.count - 1;
-    set_count(b, count);
-    return b.slots[count];
+  [[nodiscard, gnu::always_inline]] bool is_full(std::uint32_t c) const noexcept {
+    return bins_[c].top >= bins_[c].end;
   }
 
   /// Into a bin that is not full.
   [[gnu::always_inline]] void put(std::uint32_t c, void* slot) noexcept {
     bin& b = bins_[c];
-    b.slots[b.count] = slot;
-    set_count(b, b.count + 1);
+    void** const top = b.top;
+    *top = slot;
+    set_top(b, top + 1);
   }
 
-  /// Whether it is what was put last into a bin that has a limit: the double free that happens most.
+  /// Whether it is what was put last: the double free that happens most.
   [[nodiscard, gnu::always_inline]] bool was_put_last(std::uint32_t c, const void* slot) const noexcept {
-    const bin& b = bins_[c];
-    return b.slots[std::size_t{b.count} - 1] == slot;
+    return bins_[c].top[-1] == slot;
   }
 
   /// Fills an empty bin from the arena and takes a slot; nullptr: no memory. The bin may grow by `budget_bytes`' leave.
@@ -70,14 +72,12 @@ class stock {
   void* refill(Arena& arena, std::uint32_t c, std::size_t budget_bytes) noexcept {
     visit(arena);
     grow(c, budget_bytes);
-    bin& b = bins_[c];
-    b.was_refilled = true;
+    records_[c].was_refilled = true;
     void* alone = nullptr;
-    if (b.limit < 2) return arena.allocate_batch(c, &alone, 1) != 0 ? alone : nullptr;
-    const std::uint32_t count = arena.allocate_batch(c, b.slots, (b.limit + 1u) / 2);
-    if (count == 0) return nullptr;
-    set_count(b, count);
-    return take(c);
+    if (limit(c) < 2) return arena.allocate_batch(c, &alone, 1) != 0 ? alone : nullptr;
+    void** const slots = records_[c].slots;
+    set_top(bins_[c], slots + arena.allocate_batch(c, slots, (limit(c) + 1) / 2));
+    return try_take(c);
   }
 
   /// Puts a slot into a full bin: it grows, or half of it, what was put first, goes back to the arena. One that is only
@@ -86,36 +86,35 @@ class stock {
   template <class Arena>
   void overflow(Arena& arena, std::uint32_t c, void* slot, std::size_t budget_bytes) noexcept {
     visit(arena);
-    bin& b = bins_[c];
-    if (b.was_refilled || b.limit < batch_limit(c)) {
+    record& r = records_[c];
+    if (r.was_refilled || limit(c) < batch_limit(c)) {
       grow(c, budget_bytes);
-    } else if (b.limit > batch_limit(c)) {
-      give(arena, c, (b.count + 1) / 2);
-      limit_bytes_ -= (b.limit + 1u) / 2 * bytes_of_stock_class(c);
-      b.limit /= 2;
+    } else if (limit(c) > batch_limit(c)) {
+      give(arena, c, (count(c) + 1) / 2);
+      set_limit(c, limit(c) / 2);
     }
-    b.was_refilled = false;
-    if (b.limit == 0) return arena.deallocate_batch(c, &slot, 1);
-    if (is_full(c)) give(arena, c, (b.count + 1) / 2);
+    r.was_refilled = false;
+    if (limit(c) == 0) return arena.deallocate_batch(c, &slot, 1);
+    if (is_full(c)) give(arena, c, (count(c) + 1) / 2);
     put(c, slot);
   }
 
   /// Gives everything back to the arena.
   template <class Arena>
   void flush(Arena& arena) noexcept {
-    for (std::uint32_t c = 0; c < stock_classes; ++c) give(arena, c, bins_[c].count);
+    for (std::uint32_t c = 0; c < stock_classes; ++c) give(arena, c, count(c));
   }
 
   /// \name What is in stock; other threads may ask, and get what was true a moment ago.
   ///@{
   [[nodiscard]] std::size_t slots() const noexcept {
     std::size_t sum = 0;
-    for (const bin& b : bins_) sum += count_of(b);
+    for (std::uint32_t c = 0; c < stock_classes; ++c) sum += count(c);
     return sum;
   }
   [[nodiscard]] std::size_t bytes() const noexcept {
     std::size_t sum = 0;
-    for (std::uint32_t c = 0; c < stock_classes; ++c) sum += std::size_t{count_of(bins_[c])} * bytes_of_stock_class(c);
+    for (std::uint32_t c = 0; c < stock_classes; ++c) sum += std::size_t{count(c)} * bytes_of_stock_class(c);
     return sum;
   }
   ///@}
@@ -124,19 +123,26 @@ class stock {
     std::size_t bytes = 0;
     for (std::uint32_t c = 0; c < stock_classes; ++c) {
       const bin& b = bins_[c];
-      if (b.count > b.limit || b.limit > b.capacity || b.capacity > stock_capacity(c))
+      const record& r = records_[c];
+      if (r.slots > b.top || b.top > b.end || limit(c) > r.capacity || r.capacity > stock_capacity(c))
         return "a bin holds no more than its limit, which is no more than its array has room for";
-      bytes += std::size_t{b.limit} * bytes_of_stock_class(c);
+      if (r.slots[-1] != nullptr) return "nullptr stands below a bin's slots";
+      bytes += std::size_t{limit(c)} * bytes_of_stock_class(c);
     }
     return bytes == limit_bytes_ ? nullptr : "the limits of the bins are added up";
   }
 
  private:
+  /// What most calls need of a bin.
   struct bin {
-    void** slots = nullptr;      // the word before it is nullptr, where `limit` is not 0
-    std::uint32_t count = 0;     // written by the owner alone
-    std::uint16_t limit = 0;     // 0: not used lately, or no budget
-    std::uint16_t capacity = 0;  // of the array at `slots`
+    void** top;  // behind the slot that was put last; below the first stands nullptr. Written by the owner alone
+    void** end;  // where the limit is; none, if the bin was not used lately, or there is no budget
+  };
+
+  /// The rest of it.
+  struct record {
+    void** slots;                // the array
+    std::uint32_t capacity = 0;  // of the array
     std::uint32_t last_count = 0;
     bool was_refilled = false;  // since it was last full
   };
@@ -150,25 +156,50 @@ class stock {
   static constexpr std::uint32_t first_limit(std::uint32_t c) noexcept { return limit_of(c, 2, 8); }
   static constexpr std::uint32_t batch_limit(std::uint32_t c) noexcept { return limit_of(c, 2, 64); }
 
-  static void set_count(bin& b, std::uint32_t count) noexcept { __atomic_store_n(&b.count, count, __ATOMIC_RELAXED); }
-  static std::uint32_t count_of(const bin& b) noexcept { return __atomic_load_n(&b.count, __ATOMIC_RELAXED); }
+  [[gnu::always_inline]] static void set_top(bin& b, void** top) noexcept {
+    __atomic_store_n(&b.top, top, __ATOMIC_RELAXED);
+  }
+
+  /// How many slots the bin has; any thread may ask. A bin that grows gets its new array first, and then its top, which
+  /// lies above the old one.
+  [[nodiscard]] std::uint32_t count(std::uint32_t c) const noexcept {
+    const std::uintptr_t top = address_of(__atomic_load_n(&bins_[c].top, __ATOMIC_ACQUIRE));
+    const std::uintptr_t slots = address_of(__atomic_load_n(&records_[c].slots, __ATOMIC_RELAXED));
+    return top < slots ? 0 : static_cast<std::uint32_t>((top - slots) / sizeof(void*));
+  }
+
+  [[nodiscard]] std::uint32_t limit(std::uint32_t c) const noexcept {
+    return static_cast<std::uint32_t>(bins_[c].end - records_[c].slots);
+  }
+
+  void set_limit(std::uint32_t c, std::uint32_t slots) noexcept {
+    limit_bytes_ -= limit(c) * bytes_of_stock_class(c);
+    limit_bytes_ += slots * bytes_of_stock_class(c);
+    bins_[c].end = records_[c].slots + slots;
+  }
 
   /// Doubles what a bin may hold, if the budget allows it.
   void grow(std::uint32_t c, std::size_t budget_bytes) noexcept {
-    bin& b = bins_[c];
-    std::uint32_t limit = b.limit == 0 ? first_limit(c) : 2u * b.limit;
-    if (limit > stock_capacity(c)) limit = stock_capacity(c);
-    const std::size_t more_bytes = std::size_t{limit - b.limit} * bytes_of_stock_class(c);
+    std::uint32_t wanted = limit(c) == 0 ? first_limit(c) : 2 * limit(c);
+    if (wanted > stock_capacity(c)) wanted = stock_capacity(c);
+    const std::size_t more_bytes = (wanted - limit(c)) * bytes_of_stock_class(c);
     if (more_bytes == 0 || limit_bytes_ + more_bytes > budget_bytes) return;
-    if (limit > b.capacity) {
-      *next_array_++ = nullptr;
-      if (b.count != 0) std::memcpy(next_array_, b.slots, b.count * sizeof(void*));
-      b.slots = next_array_;
-      b.capacity = static_cast<std::uint16_t>(limit);
-      next_array_ += limit;
-    }
-    b.limit = static_cast<std::uint16_t>(limit);
-    limit_bytes_ += more_bytes;
+    if (wanted > records_[c].capacity) move_to_new_array(c, wanted);
+    set_limit(c, wanted);
+  }
+
+  void move_to_new_array(std::uint32_t c, std::uint32_t capacity) noexcept {
+    bin& b = bins_[c];
+    record& r = records_[c];
+    const std::uint32_t slots = count(c);
+    const std::uint32_t slots_limit = limit(c);
+    *next_array_++ = nullptr;
+    std::memcpy(next_array_, r.slots, slots * sizeof(void*));
+    __atomic_store_n(&r.slots, next_array_, __ATOMIC_RELAXED);
+    __atomic_store_n(&b.top, next_array_ + slots, __ATOMIC_RELEASE);
+    b.end = next_array_ + slots_limit;
+    r.capacity = capacity;
+    next_array_ += capacity;
   }
 
   /// Now and then, on the slow path, bins that were not used since the last time are emptied.
@@ -176,28 +207,29 @@ class stock {
   void visit(Arena& arena) noexcept {
     if (++visits_ % visits_between_sweeps != 0) return;
     for (std::uint32_t c = 0; c < stock_classes; ++c) {
-      bin& b = bins_[c];
-      if (b.limit != 0 && b.count == b.last_count && !b.was_refilled) {
-        give(arena, c, b.count);
-        limit_bytes_ -= std::size_t{b.limit} * bytes_of_stock_class(c);
-        b.limit = 0;
+      record& r = records_[c];
+      if (limit(c) != 0 && count(c) == r.last_count && !r.was_refilled) {
+        give(arena, c, count(c));
+        set_limit(c, 0);
       }
-      b.was_refilled = false;
-      b.last_count = b.count;
+      r.was_refilled = false;
+      r.last_count = count(c);
     }
   }
 
   /// Gives the slots back that were put first.
   template <class Arena>
-  void give(Arena& arena, std::uint32_t c, std::uint32_t count) noexcept {
-    if (count == 0) return;
-    bin& b = bins_[c];
-    arena.deallocate_batch(c, b.slots, count);
-    std::memmove(b.slots, b.slots + count, (b.count - count) * sizeof(void*));
-    set_count(b, b.count - count);
+  void give(Arena& arena, std::uint32_t c, std::uint32_t slots_to_give) noexcept {
+    if (slots_to_give == 0) return;
+    void** const slots = records_[c].slots;
+    const std::uint32_t rest = count(c) - slots_to_give;
+    arena.deallocate_batch(c, slots, slots_to_give);
+    std::memmove(slots, slots + slots_to_give, rest * sizeof(void*));
+    set_top(bins_[c], slots + rest);
   }
 
   bin bins_[stock_classes];
+  record records_[stock_classes];
   void** next_array_;
   std::size_t limit_bytes_ = 0;  // the sum of all limits
   std::uint32_t visits_ = 0;
