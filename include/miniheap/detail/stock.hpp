@@ -28,6 +28,13 @@ inline constexpr std::size_t stock_array_bytes = [] {
   return sum;
 }();
 
+/// What moves as one between stocks, through the depot: up to 4 KiB.
+inline constexpr std::uint32_t most_magazine_slots = 32;
+constexpr std::uint32_t magazine_slots(std::uint32_t c) noexcept {
+  const auto slots = std::bit_floor(static_cast<std::uint32_t>(4 * KiB / bytes_of_stock_class(c)));
+  return slots < 2 ? 2 : slots < most_magazine_slots ? slots : most_magazine_slots;
+}
+
 class stock {
  public:
   /// The bins' arrays lie in `stock_array_bytes` bytes of zeroed or unused memory at `arrays`, which are touched as
@@ -90,12 +97,12 @@ class stock {
     if (r.was_refilled || limit(c) < batch_limit(c)) {
       grow(c, budget_bytes);
     } else if (limit(c) > batch_limit(c)) {
-      give(arena, c, (count(c) + 1) / 2);
+      give(arena, c, half(c));
       set_limit(c, limit(c) / 2);
     }
     r.was_refilled = false;
     if (limit(c) == 0) return arena.deallocate_batch(c, &slot, 1);
-    if (is_full(c)) give(arena, c, (count(c) + 1) / 2);
+    if (is_full(c)) give(arena, c, half(c));
     put(c, slot);
   }
 
@@ -176,6 +183,12 @@ class stock {
     limit_bytes_ -= limit(c) * bytes_of_stock_class(c);
     limit_bytes_ += slots * bytes_of_stock_class(c);
     bins_[c].end = records_[c].slots + slots;
+  }
+
+  /// Half of what is in a bin that is not empty: whole magazines, if it makes one.
+  [[nodiscard]] std::uint32_t half(std::uint32_t c) const noexcept {
+    const std::uint32_t slots = (count(c) + 1) / 2;
+    return slots < magazine_slots(c) ? slots : slots - slots % magazine_slots(c);
   }
 
   /// Doubles what a bin may hold, if the budget allows it.
