@@ -112,57 +112,6 @@ TEST_CASE("thread_cached: the last free, from another thread, gives a miniheap b
   CHECK(arena.stats().miniheaps == 0);
 }
 
-TEST_CASE("thread_cached: a flush empties the depot, too, which is in no thread's stock", "[thread_cache]") {
-  cached arena;
-  const auto all = allocate_some(arena, 500, 64);
-  arena.flush();
-  std::uint32_t step = 0;
-  std::thread other{[&] {
-    deallocate_all(arena, all);
-    __atomic_store_n(&step, 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 2) std::this_thread::yield();
-  }};
-  while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 1) std::this_thread::yield();
-  const arena_stats before = arena.stats();
-  CHECK(before.allocations == 0);
-  CHECK(before.live_bytes == 0);
-  arena.flush();
-  const arena_stats after = arena.stats();
-  CHECK(after.cache_bytes >= 64);  // the other thread's stock
-  CHECK(after.cache_bytes + std::size_t{detail::magazine_slots(3)} * 64 <= before.cache_bytes);
-  CHECK(after.allocations == 0);
-  CHECK(arena.check());
-  __atomic_store_n(&step, 2, __ATOMIC_SEQ_CST);
-  other.join();
-  CHECK(arena.stats().cache_bytes == 0);
-
-  const auto more = allocate_some(arena, 500, 64);
-  arena.flush();
-  std::thread{[&] { deallocate_all(arena, more); }}.join();  // the end of a thread empties it as well
-  CHECK(arena.stats().cache_bytes == 0);
-  CHECK(arena.check());
-}
-
-TEST_CASE("thread_cached: the depot goes with the arena, and starts anew after a release", "[thread_cache]") {
-  std::optional<cached> arena{std::in_place};
-  for (int round = 0; round < 2; ++round) {
-    const auto all = allocate_some(*arena, 500, 64);
-    std::uint32_t step = 0;
-    std::thread other{[&] {
-      deallocate_all(*arena, all);
-      __atomic_store_n(&step, 1, __ATOMIC_SEQ_CST);
-      while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 2) std::this_thread::yield();
-    }};
-    while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 1) std::this_thread::yield();
-    CHECK(arena->stats().cache_bytes > 0);
-    round == 0 ? arena->release() : arena.reset();
-    if (arena) CHECK(arena->stats().cache_bytes == 0);
-    if (arena) CHECK(source_mapped_bytes(*arena) == 0);
-    __atomic_store_n(&step, 2, __ATOMIC_SEQ_CST);
-    other.join();
-  }
-}
-
 TEST_CASE("thread_cached: trim reaches other threads at their next call", "[thread_cache]") {
   cached arena;
   std::thread other;

@@ -31,10 +31,17 @@ class active_slab {
     return base_ + slot * slot_bytes;
   }
 
-  /// Hands out up to `want` claimed slots; how many.
+  /// Hands out up to `want` claimed slots, a row of neighbours at a time; how many.
   std::uint32_t take_slots(std::size_t slot_bytes, void** slots, std::uint32_t want) noexcept {
     std::uint32_t taken = 0;
-    for (; taken < want && claimed_ != 0; ++taken) slots[taken] = take_slot(slot_bytes);
+    while (taken < want && claimed_ != 0) {
+      const auto first = static_cast<std::uint32_t>(std::countr_zero(claimed_));
+      auto row = static_cast<std::uint32_t>(std::countr_one(claimed_ >> first));
+      if (row > want - taken) row = want - taken;
+      claimed_ &= ~(~std::uint64_t{0} >> (64 - row) << first);
+      std::byte* slot = base_ + first * slot_bytes;
+      for (; row != 0; --row, slot += slot_bytes) slots[taken++] = slot;
+    }
     return taken;
   }
 

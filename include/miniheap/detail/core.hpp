@@ -4,6 +4,7 @@
 #pragma once
 
 #include <miniheap/detail/engine.hpp>
+#include <miniheap/detail/slab_batch.hpp>
 
 namespace miniheap::detail {
 
@@ -38,12 +39,18 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
 
   /// Each is of the stock class. O(allocations) mostly.
   void deallocate_batch(std::uint32_t c, void* const* batch, std::uint32_t count) noexcept {
-    for (std::uint32_t i = 0; i < count; ++i) {
+    for (std::uint32_t i = 0; i < count;) {
+      if (i + 4 < count) __builtin_prefetch(&core::entry_at(batch[i + 4]), 1);
       page_entry* const entry = recent_entry_of(batch[i]);
       if (entry == nullptr || !is_slot_class(c) || (checked && entry->kind != slab_of_class(c))) {
-        this->deallocate_more_sized(batch[i], bytes_of_stock_class(c), default_alignment);
+        this->deallocate_more_sized(batch[i++], bytes_of_stock_class(c), default_alignment);
       } else {
-        this->small_.deallocate(batch[i], entry, c);
+        const std::uint32_t freed = i + 1 < count && are_in_one_page(batch[i], batch[i + 1])
+                                        ? free_together<checked, shape>(*(entry - entry->back), c, batch + i, count - i,
+                                                                        this->small_.parked(c), this->identity_)
+                                        : 0;
+        if (freed == 0) this->small_.deallocate(batch[i], entry, c);
+        i += freed == 0 ? 1 : freed;
       }
     }
   }
@@ -97,6 +104,10 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
   }
 
  private:
+  [[gnu::always_inline]] static bool are_in_one_page(const void* p, const void* q) noexcept {
+    return (address_of(p) ^ address_of(q)) < page_bytes;
+  }
+
   /// `entry` is of a slab of size class `c`. When nothing is checked, every pointer is to the start of a slot.
   [[gnu::always_inline]] static bool is_slot_start(const void* p, const page_entry* entry, std::uint32_t c) noexcept {
     if (!checked) return true;

@@ -125,6 +125,9 @@ class slab_bins {
     span_given(m);
   }
 
+  /// There are no parked slots.
+  static const void* parked(std::uint32_t /*c*/) noexcept { return nullptr; }
+
   /// There are no idle slabs.
   static void retire_all_idle() noexcept {}
   static void clear() noexcept {}

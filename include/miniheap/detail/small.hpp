@@ -104,6 +104,9 @@ class small_allocations {
     }
   }
 
+  /// The parked slot of a size class, or nullptr.
+  [[nodiscard]] const void* parked(std::uint32_t c) const noexcept { return parked_[c]; }
+
   /// Whether a slot of a slab is free.
   [[nodiscard]] bool is_free(const page_entry& slab, std::uint32_t slot) const noexcept {
     return (free_word(slab, slot / 64) >> (slot % 64) & 1u) != 0;

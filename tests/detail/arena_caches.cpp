@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+// The depot behind the stocks of an arena's threads.
+#include <miniheap/thread_cache.hpp>
+
+#include "catch.hpp"
+
+#include <optional>
+#include <thread>
+#include <vector>
+
+using namespace miniheap;
+
+namespace {
+
+using cached = thread_cached<miniheap_arena<counting_source<>, coarse_lock<>, first_fit, fullest_first,
+                                            arena_config{.miniheap_bytes = 256 * KiB, .reserve_bytes = 0}>>;
+
+std::vector<void*> allocate_some(cached& arena, int count, std::size_t bytes) {
+  std::vector<void*> all;
+  for (int n = 0; n < count; ++n) all.push_back(arena.allocate(bytes));
+  return all;
+}
+
+void deallocate_all(cached& arena, const std::vector<void*>& all) {
+  for (void* const p : all) arena.deallocate(p);
+}
+
+}  // namespace
+
+TEST_CASE("arena_caches: a flush empties the depot, too, which is in no thread's stock", "[depot]") {
+  cached arena;
+  const auto all = allocate_some(arena, 500, 64);
+  arena.flush();
+  std::uint32_t step = 0;
+  std::thread other{[&] {
+    deallocate_all(arena, all);
+    __atomic_store_n(&step, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 2) std::this_thread::yield();
+  }};
+  while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 1) std::this_thread::yield();
+  const arena_stats before = arena.stats();
+  CHECK(before.allocations == 0);
+  CHECK(before.live_bytes == 0);
+  arena.flush();
+  const arena_stats after = arena.stats();
+  CHECK(after.cache_bytes >= 64);  // the other thread's stock
+  CHECK(after.cache_bytes + std::size_t{detail::magazine_slots(3)} * 64 <= before.cache_bytes);
+  CHECK(after.allocations == 0);
+  CHECK(arena.check());
+  __atomic_store_n(&step, 2, __ATOMIC_SEQ_CST);
+  other.join();
+  CHECK(arena.stats().cache_bytes == 0);
+
+  const auto more = allocate_some(arena, 500, 64);
+  arena.flush();
+  std::thread{[&] { deallocate_all(arena, more); }}.join();  // the end of a thread empties it as well
+  CHECK(arena.stats().cache_bytes == 0);
+  CHECK(arena.check());
+}
+
+TEST_CASE("arena_caches: the depot goes with the arena, and starts anew after a release", "[depot]") {
+  std::optional<cached> arena{std::in_place};
+  for (int round = 0; round < 2; ++round) {
+    const auto all = allocate_some(*arena, 500, 64);
+    std::uint32_t step = 0;
+    std::thread other{[&] {
+      deallocate_all(*arena, all);
+      __atomic_store_n(&step, 1, __ATOMIC_SEQ_CST);
+      while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 2) std::this_thread::yield();
+    }};
+    while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 1) std::this_thread::yield();
+    CHECK(arena->stats().cache_bytes > 0);
+    round == 0 ? arena->release() : arena.reset();
+    if (arena) CHECK(arena->stats().cache_bytes == 0);
+    if (arena) CHECK(arena->source().counts().mapped_bytes == 0);
+    __atomic_store_n(&step, 2, __ATOMIC_SEQ_CST);
+    other.join();
+  }
+}
