@@ -8,6 +8,26 @@
 
 namespace miniheap::detail {
 
+/// What of its shape tells where the slots of a slab start, by the kind of its pages: nothing starts on pages of
+/// another kind, so one look tells both.
+struct start_rule {
+  std::uint32_t reciprocal = 0;
+  std::uint32_t slots = 0;
+
+  [[nodiscard, gnu::always_inline]] bool is_start(std::uint32_t offset_bytes) const noexcept {
+    const std::uint64_t position = std::uint64_t{offset_bytes} * reciprocal;  // see slab_shape
+    return static_cast<std::uint32_t>(position) < reciprocal && position >> 32 < slots;
+  }
+};
+
+inline constexpr std::array<start_rule, static_cast<std::size_t>(page_kind::slab) + size_classes> start_rules = [] {
+  std::array<start_rule, static_cast<std::size_t>(page_kind::slab) + size_classes> table{};
+  for (std::uint32_t c = 0; c < size_classes; ++c) {
+    table[static_cast<std::size_t>(slab_of_class(c))] = {shapes[c].reciprocal, shapes[c].slots};
+  }
+  return table;
+}();
+
 template <page_source Source, fit_policy Fit, selection_policy Selection, arena_config Config,
           template <class, bool> class Small = small_allocations, class MiniheapLock = no_lock::null_mutex>
 class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> {
@@ -76,11 +96,12 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     if (checked ? !this->store().contains_recently(asked) : address_of(p) == begin) [[unlikely]]
       return stock_classes;
     const page_entry& entry = shape::map_of(begin)[shape::page_at(shape::offset_of(address_of(p)))];
-    if (!is_slab(entry.kind)) [[unlikely]]
+    const start_rule& rule = start_rules[static_cast<std::size_t>(entry.kind)];
+    if (checked ? !rule.is_start(offset_in_slab(p, entry)) : !is_slab(entry.kind)) [[unlikely]]
       return stock_classes;
     const std::uint32_t c = class_of_slab(entry.kind);
     if (c >= size_classes) __builtin_unreachable();
-    return is_slot_start(p, &entry, c) ? c : stock_classes;
+    return c;
   }
 
   /// Whether that is `c`. For a size class that the compiler knows, a few instructions less.
@@ -111,9 +132,17 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
   /// `entry` is of a slab of size class `c`. When nothing is checked, every pointer is to the start of a slot.
   [[gnu::always_inline]] static bool is_slot_start(const void* p, const page_entry* entry, std::uint32_t c) noexcept {
     if (!checked) return true;
-    const std::uint32_t back = __builtin_constant_p(c) && shapes[c].pages == 1 ? 0 : entry->back;
-    const auto in_page = static_cast<std::uint32_t>(address_of(p) & (page_bytes - 1));
-    return shapes[c].is_start(shapes[c].position(back * static_cast<std::uint32_t>(page_bytes) + in_page));
+    const bool is_in_first = __builtin_constant_p(c) && shapes[c].pages == 1;
+    const std::uint32_t offset_bytes = is_in_first ? offset_in_page(p) : offset_in_slab(p, *entry);
+    return shapes[c].is_start(shapes[c].position(offset_bytes));
+  }
+
+  static std::uint32_t offset_in_page(const void* p) noexcept {
+    return static_cast<std::uint32_t>(address_of(p) & (page_bytes - 1));
+  }
+
+  static std::uint32_t offset_in_slab(const void* p, const page_entry& entry) noexcept {
+    return entry.back * static_cast<std::uint32_t>(page_bytes) + offset_in_page(p);
   }
 
   [[gnu::noinline]] static std::uint32_t stock_class_of_medium(const void* p, const page_entry* entry) noexcept {
