@@ -37,9 +37,11 @@ struct arena_config {
   /// The ceiling of a bound that adapts rises by one part in so many of what is in use; 0: it does not.
   unsigned reserve_ceiling_share = 8;
   /// `reallocate` floats allocations of up to this many bytes to fuller miniheaps; 0 switches floating off.
-  std::size_t float_limit_bytes = 1 * KiB;
+  std::size_t float_limit_bytes = 4 * KiB;
   /// ... where the other miniheap is fuller by at least this many of `occupancy_levels`; at least 1.
   unsigned float_gain_levels = 2;
+  /// ... or where its slab has at least so many more used slots; at least 1.
+  unsigned float_gain_slots = 1;
   /// A new miniheap asks for huge pages once the arena has this many bytes in use; 0 switches that off.
   std::size_t huge_pages_from_bytes = 16 * MiB;
   /// What a `thread_cached` keeps for one thread, at most.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// The depot behind the stocks of an arena's threads.
+// The stocks of an arena's threads, and the depot behind them.
 #include <miniheap/thread_cache.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "catch.hpp"
 
@@ -13,7 +16,13 @@ using namespace miniheap;
 namespace {
 
 using cached = thread_cached<miniheap_arena<counting_source<>, coarse_lock<>, first_fit, fullest_first,
-                                            arena_config{.miniheap_bytes = 256 * KiB, .reserve_bytes = 0}>>;
+                                            arena_config{.miniheap_bytes = 256 * KiB, .reserve_ceiling_bytes = 0}>>;
+
+#ifdef __SANITIZE_THREAD__
+constexpr int threads_in_child = 0;  // it gives up on a process that forks and then starts threads
+#else
+constexpr int threads_in_child = 3;
+#endif
 
 std::vector<void*> allocate_some(cached& arena, int count, std::size_t bytes) {
   std::vector<void*> all;
@@ -76,4 +85,39 @@ TEST_CASE("arena_caches: the depot goes with the arena, and starts anew after a 
     __atomic_store_n(&step, 2, __ATOMIC_SEQ_CST);
     other.join();
   }
+}
+
+TEST_CASE("arena_caches: in the child of a fork the caches of other threads are spare", "[arena_caches]") {
+  std::optional<cached> arena{std::in_place};
+  std::vector<std::thread> others;
+  std::uint32_t ready = 0;
+  bool is_over = false;
+  for (int n = 0; n < 8; ++n) {
+    others.emplace_back([&] {
+      deallocate_all(*arena, allocate_some(*arena, 100, 64));
+      __atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
+      while (!__atomic_load_n(&is_over, __ATOMIC_SEQ_CST)) std::this_thread::yield();
+    });
+  }
+  while (__atomic_load_n(&ready, __ATOMIC_SEQ_CST) < 8) std::this_thread::yield();
+  arena->lock();
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    arena->after_fork_in_child();
+    arena->unlock();
+    for (int n = 0; n < threads_in_child; ++n) {
+      std::thread{[&] { deallocate_all(*arena, allocate_some(*arena, 100, 64)); }}.join();
+    }
+    const bool is_sound = static_cast<bool>(arena->check());
+    arena.reset();
+    ::_exit(is_sound ? 0 : 1);
+  }
+  arena->unlock();
+  int status = -1;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  __atomic_store_n(&is_over, true, __ATOMIC_SEQ_CST);
+  for (std::thread& other : others) other.join();
+  CHECK(arena->check());
 }

@@ -15,7 +15,7 @@ using namespace miniheap::detail;
 
 namespace {
 
-constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_bytes = 0};
+constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0};
 using tiny_arena = miniheap_arena<counting_source<>, no_lock, first_fit, fullest_first, tiny>;
 using shape = geometry<tiny.miniheap_bytes>;
 

@@ -21,8 +21,11 @@ class active_slab {
   /// There are no slots left, claimed or not; or there is no slab.
   [[nodiscard]] bool is_exhausted() const noexcept { return claimed_ == 0 && (word_ == nullptr || is_full(*slab())); }
 
-  /// No slot is in the program's hands.
-  [[nodiscard]] bool is_idle() const noexcept { return word_ != nullptr && used_slots(*slab()) == count(claimed_); }
+  /// Slots of the slab, which there is, in the program's hands.
+  [[nodiscard]] std::uint32_t used_by_program() const noexcept { return used_slots(*slab()) - count(claimed_); }
+
+  /// There is none.
+  [[nodiscard]] bool is_idle() const noexcept { return word_ != nullptr && used_by_program() == 0; }
 
   /// Hands out a claimed slot; there is one.
   [[gnu::always_inline]] void* take_slot(std::size_t slot_bytes) noexcept {

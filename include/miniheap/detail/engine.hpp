@@ -33,7 +33,8 @@ class engine {
                 "miniheap_bytes is a power of two from 64 KiB to 64 MiB");
   static_assert(large_threshold_bytes >= max_small_bytes && large_threshold_bytes <= Config.miniheap_bytes / 2,
                 "large_threshold_bytes is from 8 KiB to half a miniheap");
-  static_assert(Config.float_gain_levels >= 1, "an allocation that gains nothing stays where it is");
+  static_assert(Config.float_gain_levels >= 1 && Config.float_gain_slots >= 1,
+                "an allocation that gains nothing stays where it is");
 
   engine(Source source, const char* name) : identity_{name, this}, small_{static_cast<Source&&>(source), identity_} {}
   ~engine() { release(); }
@@ -317,7 +318,7 @@ class engine {
   /// Whether a slot had better be allocated anew, which will be in a fuller miniheap.
   bool is_to_float(const page_entry* entry, std::uint32_t c) noexcept {
     return shapes[c].slot_bytes <= Config.float_limit_bytes &&
-           small_.activate_fuller(miniheap_of(entry), c, Config.float_gain_levels);
+           small_.activate_fuller(*(entry - entry->back), c, Config.float_gain_levels, Config.float_gain_slots);
   }
 
   void* move(void* p, std::size_t old_bytes, std::size_t bytes, std::size_t alignment) noexcept {

@@ -31,7 +31,7 @@ struct slab_size {
 };
 
 /// One page for slots of up to 1 KiB, as small slabs give back most (docs/design.md). Else the fewest pages that hold
-/// at least 4 slots and waste at most 1/32 at the tail; where `max_slab_pages` are too few for that, those that waste
+/// at least 4 slots and waste at most 1/16 at the tail; where `max_slab_pages` are too few for that, those that waste
 /// the least.
 constexpr slab_size slab_size_for(std::uint32_t slot_bytes) noexcept {
   if (slot_bytes <= 1024) return {1, static_cast<std::uint32_t>(page_bytes) / slot_bytes};
@@ -40,7 +40,7 @@ constexpr slab_size slab_size_for(std::uint32_t slot_bytes) noexcept {
     const slab_size tried{pages, pages * static_cast<std::uint32_t>(page_bytes) / slot_bytes};
     if (tried.slots < 4 || (best.slots != 0 && !tried.is_denser_than(best))) continue;
     best = tried;
-    if ((best.bytes() - best.slots * slot_bytes) * 32 <= best.bytes()) break;
+    if ((best.bytes() - best.slots * slot_bytes) * 16 <= best.bytes()) break;
   }
   return best;
 }

@@ -70,9 +70,11 @@ class slab_bins {
   }
   ///@}
 
-  /// Whether a slot that is allocated next lies in a miniheap fuller than `m` by `gain_levels`. Reads what changes only
-  /// while the set's lock is held exclusively.
-  [[nodiscard]] bool activate_fuller(const descriptor& m, std::uint32_t c, unsigned gain_levels) const noexcept {
+  /// Whether a slot that is allocated next lies in a miniheap fuller than that of `slab` by `gain_levels`. Reads what
+  /// changes only while the set's lock is held exclusively; how full slabs are does not.
+  [[nodiscard]] bool activate_fuller(const page_entry& slab, std::uint32_t c, unsigned gain_levels,
+                                     unsigned /*gain_slots*/) const noexcept {
+    const descriptor& m = descriptor::of(address_of(&slab));
     const descriptor* const with_slot = store_.all().first_with_slot(c);
     const descriptor* const other = is_to_carve_before(with_slot, c) ? first_with_room(c) : with_slot;
     return other != nullptr && other->key().level >= m.key().level + gain_levels && set::before(*other, m);

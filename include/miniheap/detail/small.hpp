@@ -119,19 +119,33 @@ class small_allocations {
     return is_parked_in(slab) && parked_slot(c) / 64 == w ? word | std::uint64_t{1} << parked_slot(c) % 64 : word;
   }
 
-  /// Makes a slab the active one that lies in a miniheap fuller than `m` by `gain_levels`. False: there is none.
-  bool activate_fuller(const descriptor& m, std::uint32_t c, unsigned gain_levels) noexcept {
+  /// Makes a slab the active one that is a better place for an allocation of `slab`: it lies in a miniheap fuller by
+  /// `gain_levels`, or it is fuller itself by `gain_slots` slots, and not in a miniheap that comes later in the order
+  /// of selection. False: there is none at hand. O(1), or O(log n).
+  bool activate_fuller(const page_entry& slab, std::uint32_t c, unsigned gain_levels, unsigned gain_slots) noexcept {
+    const descriptor& m = miniheap_of(&slab);
+    active_slab& active = active_[c];
     const auto is_fuller = [&](const descriptor* other) {
       return other != nullptr && other->key().level >= m.key().level + gain_levels && set::before(*other, m);
     };
-    active_slab& active = active_[c];
-    if (!active.is_exhausted() && is_fuller(&miniheap_of(active.slab()))) {
+    const auto is_better = [&](const page_entry& other, std::uint32_t used) {
+      const descriptor& owner = miniheap_of(&other);
+      return is_fuller(&owner) ||
+             (&other != &slab && used >= used_slots(slab) + gain_slots && (&owner == &m || set::before(owner, m)));
+    };
+    if (!active.is_exhausted() && is_better(*active.slab(), active.used_by_program())) {
       if (!active.has_claimed()) active.claim_word(*active.slab(), shape::memory_of(active.slab()));
       return true;
     }
-    if (!is_fuller(store_.all().first_with_slot(c)) && !is_fuller(store_.all().first_with_span(shapes[c].pages)))
+    descriptor* const with_slot = store_.all().first_with_slot(c);
+    descriptor* const with_span = store_.all().first_with_span(shapes[c].pages);
+    const bool carves = with_slot == nullptr || (with_span != nullptr && set::before(*with_span, *with_slot));
+    if (carves) {
+      if (!is_fuller(with_span)) return false;
+    } else if (const page_entry& first = with_slot->bin_of(c).slabs.front(); !is_better(first, first.used)) {
       return false;
-    return activate_another(c) && is_fuller(&miniheap_of(active.slab()));
+    }
+    return activate_another(c) && is_better(*active.slab(), active.used_by_program());
   }
 
   /// Lets go of every active slab that no slot is used of.

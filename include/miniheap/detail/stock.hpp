@@ -88,12 +88,14 @@ class stock {
   }
 
   /// Puts a slot into a full bin: it grows, or half of it, what was put first, goes back to the arena. One that is only
-  /// freed into shrinks to what makes a batch, so that a thread that has freed all keeps little. `slot` was the
-  /// program's.
+  /// freed into shrinks to what makes a batch, so that a thread that has freed all keeps little. What is freed into a
+  /// bin that was not in use goes back: it is likely another thread's, and lies beside what that one uses. `slot` was
+  /// the program's.
   template <class Arena>
   void overflow(Arena& arena, std::uint32_t c, void* slot, std::size_t budget_bytes) noexcept {
     visit(arena);
     record& r = records_[c];
+    const bool is_new = limit(c) == 0;
     if (r.was_refilled || limit(c) < batch_limit(c)) {
       grow(c, budget_bytes);
     } else if (limit(c) > batch_limit(c)) {
@@ -101,7 +103,7 @@ class stock {
       set_limit(c, limit(c) / 2);
     }
     r.was_refilled = false;
-    if (limit(c) == 0) return arena.deallocate_batch(c, &slot, 1);
+    if (is_new) return arena.deallocate_batch(c, &slot, 1);
     if (is_full(c)) give(arena, c, half(c));
     put(c, slot);
   }
