@@ -209,7 +209,7 @@ void dump_text(const Core& core, Sink& sink, const arena_stats& stats) {
   using shape = typename Core::shape;
   const auto emit = [&](text_line& line) { sink((line << "\n").view()); };
   text_line title;
-  emit(title << "arena '" << std::string_view{core.identity().name}.substr(0, 100) << "'");
+  emit(title << "arena '" << shortened(core.identity().name) << "'");
   for_each_statistic(stats, [&](std::string_view name, std::size_t n) {
     text_line line;
     emit((line << "  ").left(name, 20).right(n, 16));
@@ -244,7 +244,7 @@ void dump_json(const Core& core, Sink& sink, const arena_stats& stats) {
   const auto emit = [&](const text_line& line) { sink(line.view()); };
   text_line title;
   title << "{\"arena\":";
-  put_json_text(title, std::string_view{core.identity().name}.substr(0, 100));
+  put_json_text(title, shortened(core.identity().name));
   emit(title << ",\"stats\":{");
   for_each_statistic(stats, [&](std::string_view name, std::size_t n) {
     text_line line;

@@ -5,6 +5,7 @@
 
 #include <string>
 
+using miniheap::detail::shortened;
 using miniheap::detail::text_line;
 
 TEST_CASE("text: numbers, pointers and columns", "[text]") {
@@ -15,6 +16,13 @@ TEST_CASE("text: numbers, pointers and columns", "[text]") {
   text_line columns;
   columns.left("name", 6).right(42, 5).right(123456, 3).fill('-', 2);
   CHECK(columns.view() == "name     42123456--");
+}
+
+TEST_CASE("text: a shortened text has at most 100 characters", "[text]") {
+  const std::string much(101, 'x');
+  CHECK(shortened(much) == much.substr(0, 100));
+  CHECK(shortened("short") == "short");
+  CHECK(shortened("").empty());
 }
 
 TEST_CASE("text: what does not fit into a line is dropped", "[text]") {

@@ -20,7 +20,7 @@ inline void write_line(text_line& line) noexcept {
 /// How each line about an arena begins.
 inline text_line about_arena(const char* name, const void* arena) noexcept {
   text_line line;
-  line << "miniheap: arena '" << std::string_view{name}.substr(0, 100) << "' (" << arena << "): ";
+  line << "miniheap: arena '" << shortened(name) << "' (" << arena << "): ";
   return line;
 }
 

@@ -72,7 +72,7 @@ class process_report {
 
   static text_line about_process() noexcept {
     text_line line;
-    line << "miniheap: " << std::string_view{::program_invocation_short_name}.substr(0, 100) << " (process "
+    line << "miniheap: " << shortened(::program_invocation_short_name) << " (process "
          << static_cast<std::size_t>(::getpid()) << ")";
     return line;
   }

@@ -108,7 +108,7 @@ void read_report_settings(report_settings& settings, Lookup lookup, Complain com
   };
   const auto reject = [&](const char* name, const char* value, const char* expected) {
     text_line line;
-    line << "miniheap: " << name << "=" << std::string_view{value}.substr(0, 100) << " is ignored: " << expected;
+    line << "miniheap: " << name << "=" << shortened(value) << " is ignored: " << expected;
     complain(line);
   };
   const auto read_switch = [&](const char* name, report_kind kind) {

@@ -9,6 +9,11 @@
 
 namespace miniheap::detail {
 
+/// The first 100 characters. `substr` could throw, and where that is not inlined a library needs the C++ runtime.
+constexpr std::string_view shortened(std::string_view text) noexcept {
+  return {text.data(), text.size() < 100 ? text.size() : 100};
+}
+
 /// A line of at most 255 bytes; what does not fit is dropped.
 class text_line {
  public:
