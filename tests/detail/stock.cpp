@@ -85,6 +85,16 @@ TEST_CASE("stock: what goes in and out is accounted for, within the budget", "[s
   }
 }
 
+TEST_CASE("stock: slots are taken in the order in which the arena gave them", "[stock]") {
+  stocked one;
+  void* last = one.allocate(3);
+  for (int n = 0; n < 1000; ++n) {
+    void* const next = one.allocate(3);
+    REQUIRE(address_of(next) == address_of(last) + 16);
+    last = next;
+  }
+}
+
 TEST_CASE("stock: a bin grows with use, up to its capacity", "[stock]") {
   stocked one;
   for (std::uint32_t c = 0; c < stock_classes; ++c) {

@@ -74,7 +74,7 @@ class depot {
     std::size_t bytes = 0;
     std::size_t magazines = 0;
     for (std::uint32_t c = 0; c < size_classes; ++c) {
-      std::uint32_t on_shelf = 0;
+      std::size_t on_shelf = 0;
       for (const magazine* m = shelves_[c].first; m != nullptr; m = m->next) ++on_shelf;
       if (on_shelf != shelves_[c].count) return "the magazines of a size class are counted";
       if (shelves_[c].wanted > most_wanted) return "only so many magazines are wanted";

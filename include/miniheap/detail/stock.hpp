@@ -9,6 +9,7 @@
 #include <miniheap/config.hpp>
 #include <miniheap/detail/size_class.hpp>
 
+#include <algorithm>
 #include <cstring>
 
 namespace miniheap::detail {
@@ -83,7 +84,9 @@ class stock {
     void* alone = nullptr;
     if (limit(c) < 2) return arena.allocate_batch(c, &alone, 1) != 0 ? alone : nullptr;
     void** const slots = records_[c].slots;
-    set_top(bins_[c], slots + arena.allocate_batch(c, slots, (limit(c) + 1) / 2));
+    void** const top = slots + arena.allocate_batch(c, slots, (limit(c) + 1) / 2);
+    std::reverse(slots, top);  // an arena gives rising addresses, which caches foresee, and the last one is taken first
+    set_top(bins_[c], top);
     return try_take(c);
   }
 
