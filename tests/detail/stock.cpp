@@ -26,7 +26,10 @@ struct counting_arena {
     }
     return count;
   }
+  std::uint32_t given = 0;  // in the last batch
+
   void deallocate_batch(std::uint32_t, void* const* batch, std::uint32_t count) {
+    given = count;
     for (std::uint32_t n = 0; n < count; ++n) REQUIRE(out.erase(batch[n]) == 1);
   }
 };
@@ -110,6 +113,22 @@ TEST_CASE("stock: a bin grows with use, up to its capacity", "[stock]") {
     CHECK(most >= stock_capacity(c) / 2);
     CHECK(most <= stock_capacity(c));
     REQUIRE(one.s.check() == nullptr);
+    one.s.flush(one.arena);
+  }
+}
+
+TEST_CASE("stock: what overflows are whole magazines, where it makes one", "[stock]") {
+  stocked one;
+  one.budget_bytes = SIZE_MAX;
+  for (std::uint32_t c = 0; c < size_classes; ++c) {
+    INFO("stock class " << c);
+    for (int round = 0; round < 5; ++round) {
+      std::vector<void*> live;
+      for (std::uint32_t n = 0; n < 2 * stock_capacity(c); ++n) live.push_back(one.allocate(c));
+      for (void* const p : live) one.deallocate(c, p);
+      CHECK(one.arena.given > 0);
+      CHECK((one.arena.given < magazine_slots(c) || one.arena.given % magazine_slots(c) == 0));
+    }
     one.s.flush(one.arena);
   }
 }
