@@ -91,3 +91,16 @@ TEST_CASE("slab_batch: batches of any size, in any order, free what they name an
     }
   }
 }
+
+TEST_CASE("slab_batch: no more slots than wanted are handed out", "[slab_batch]") {
+  tiny_arena arena;
+  const std::uint32_t c = size_class(48);
+  for (std::uint32_t want = 1; want < 200; want += 3) {
+    std::vector<void*> batch(want + 64, &arena);
+    const std::uint32_t got = arena.allocate_batch(c, batch.data(), want);
+    CHECK(got <= want);
+    CHECK(std::count(batch.begin() + want, batch.end(), &arena) == 64);
+    arena.deallocate_batch(c, batch.data(), got);
+    require_valid(arena);
+  }
+}
