@@ -10,6 +10,7 @@
 #include <miniheap/detail/active_slab.hpp>
 #include <miniheap/detail/fault.hpp>
 #include <miniheap/detail/miniheap_store.hpp>
+#include <miniheap/detail/parked_slots.hpp>
 
 namespace miniheap::detail {
 
@@ -34,7 +35,7 @@ class small_allocations {
     active_slab& active = active_[c];
     if (!active.has_claimed()) [[unlikely]] {
       if (void* const slot = parked_[c]) {
-        parked_[c] = nullptr;
+        parked_.forget(c);
         return slot;
       }
       return allocate_from_next_word(c);
@@ -98,7 +99,7 @@ class small_allocations {
       word |= bit;
       --slab.used;
     } else if (slab.used == slots.slots && parked_[c] == nullptr) {
-      parked_[c] = p;
+      parked_.park(c, p);
     } else {
       deallocate_loud(slab, slot);
     }
@@ -116,7 +117,8 @@ class small_allocations {
   [[nodiscard]] std::uint64_t free_word(const page_entry& slab, std::uint32_t w) const noexcept {
     const std::uint32_t c = class_of_slab(slab.kind);
     const std::uint64_t word = slab.free[w] | active_[c].claimed_of(slab.free[w]);
-    return is_parked_in(slab) && parked_slot(c) / 64 == w ? word | std::uint64_t{1} << parked_slot(c) % 64 : word;
+    return parked_.is_in(slab) && parked_.slot_of(c) / 64 == w ? word | std::uint64_t{1} << parked_.slot_of(c) % 64
+                                                               : word;
   }
 
   /// Makes a slab the active one that is a better place for an allocation of `slab`: it lies in a miniheap fuller by
@@ -176,8 +178,8 @@ class small_allocations {
       if (const char* broken = active_[c].check(c)) return {broken, active_[c].slab()};
       if (active_[c].slab() != nullptr) pages += active_[c].slab()->pages;
       if (parked_[c] == nullptr) continue;
-      const page_entry& slab = *parked_slab(c);
-      const std::uint32_t slot = parked_slot(c);
+      const page_entry& slab = *parked_.slab_of(c);
+      const std::uint32_t slot = parked_.slot_of(c);
       if (slab.kind != slab_of_class(c) || slab.back != 0)
         return {"a parked slot is of a slab of its size class", parked_[c]};
       if ((slab.free[slot / 64] >> (slot % 64) & 1u) != 0)
@@ -249,7 +251,7 @@ class small_allocations {
       return;
     }
     if (was_full) return store_.all().add_to_bin(m, slab);
-    if (slab.used == 1 && is_parked_in(slab)) unpark(c);
+    if (slab.used == 1 && parked_.is_in(slab)) unpark(c);
     if (slab.used != 0) return;
     store_.all().remove_from_bin(m, slab);
     give_slab(m, slab);
@@ -260,32 +262,13 @@ class small_allocations {
     --slab.used;
   }
 
-  /// \name The parked slot of a size class; there is one.
-  ///@{
-  [[nodiscard]] page_entry* parked_slab(std::uint32_t c) const noexcept {
-    const std::uintptr_t address = address_of(parked_[c]);
-    page_entry* const entry = shape::map_of(address) + shape::page_at(shape::offset_of(address));
-    return entry - entry->back;
-  }
-
-  [[nodiscard]] std::uint32_t parked_slot(std::uint32_t c) const noexcept {
-    const std::uintptr_t offset_bytes = address_of(parked_[c]) - address_of(shape::memory_of(parked_slab(c)));
-    return static_cast<std::uint32_t>(offset_bytes / shapes[c].slot_bytes);
-  }
-  ///@}
-
-  [[nodiscard]] bool is_parked_in(const page_entry& slab) const noexcept {
-    const std::uint32_t c = class_of_slab(slab.kind);
-    return parked_[c] != nullptr && parked_slab(c) == &slab;
-  }
-
   /// The parked slot of a size class becomes free. If its slab was full it enters its bin; if it becomes empty, the
   /// caller sees to it.
   void unpark(std::uint32_t c) noexcept {
-    page_entry& slab = *parked_slab(c);
+    page_entry& slab = *parked_.slab_of(c);
     const bool was_full = slab.used == slab.slots;
-    put_back(slab, parked_slot(c));
-    parked_[c] = nullptr;
+    put_back(slab, parked_.slot_of(c));
+    parked_.forget(c);
     if (was_full) store_.all().add_to_bin(miniheap_of(&slab), slab);
   }
 
@@ -298,7 +281,7 @@ class small_allocations {
   /// Lets go of the active slab of a size class; what becomes of it depends on its free slots. Its miniheap may be gone
   /// afterwards.
   void deactivate(std::uint32_t c) noexcept {
-    if (is_parked_in(*active_[c].slab())) unpark(c);  // it could be the last used one
+    if (parked_.is_in(*active_[c].slab())) unpark(c);  // it could be the last used one
     page_entry& slab = active_[c].deactivate();
     descriptor& m = miniheap_of(&slab);
     active_pages_ -= slab.pages;
@@ -356,8 +339,8 @@ class small_allocations {
   Store store_;
   const arena_identity& identity_;
   std::array<active_slab, size_classes> active_{};
-  std::array<void*, size_classes> parked_{};  // nullptr: none
-  std::uint32_t active_pages_ = 0;            // of all active slabs
+  parked_slots<shape> parked_;
+  std::uint32_t active_pages_ = 0;  // of all active slabs
 };
 
 }  // namespace miniheap::detail
