@@ -111,8 +111,8 @@ class depot {
     depot& depot_;
   };
 
-  static constexpr std::size_t most_bytes = 1 * MiB;
-  static constexpr std::size_t memory_bytes = 64 * KiB;
+  static constexpr std::size_t most_bytes = 512 * KiB;
+  static constexpr std::size_t memory_bytes = 32 * KiB;
   static constexpr std::uint32_t most_magazines = memory_bytes / sizeof(magazine);
   static constexpr std::uint32_t most_wanted = 16;
   static constexpr std::uint32_t most_brought = 16;
