@@ -113,7 +113,8 @@ def measured(stored, drawn):
                     f"{cpu.title}:", "", *cpu.markdown(), "", *pictures(drawn["arenas"])]
     if "policies" in stored:
         held, cpu = tables_of("policies", stored["policies"])
-        yield from ["### Which policy does what", "", f"{held.title}:", "", *held.markdown(), "",
+        yield from ["### Which policy does what", "",
+                    f"{held.title}; medians of {stored['policies']['repetitions']}:", "", *held.markdown(), "",
                     f"{cpu.title}:", "", *cpu.markdown(), "", *pictures(drawn["policies"])]
 
 
