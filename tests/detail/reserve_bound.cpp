@@ -53,7 +53,7 @@ struct reserve {
   void settle() {
     const std::size_t most = bound.bytes(in_use);
     if (held <= most) return;
-    bound.note_given_back(held - most);
+    bound.note_given_back(held - most, in_use);
     set_held(most);
   }
   void set_held(std::size_t bytes) {
@@ -142,7 +142,7 @@ TEST_CASE("reserve_bound: memory that nobody had is not regretted", "[reserve_bo
   growing.take(500 * MiB);
   CHECK(growing.bound.bytes(growing.in_use) == 1 * MiB);
   reserve_bound<adapting> bound;
-  bound.note_given_back(8 * MiB);
+  bound.note_given_back(8 * MiB, 0);
   bound.note_fresh(4 * MiB, 0);
   CHECK(bound.bytes(0) == 5 * MiB);
   bound.note_fresh(100 * MiB, 0);

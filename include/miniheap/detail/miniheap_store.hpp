@@ -119,7 +119,7 @@ class miniheap_store {
     freed_bytes_ = 0;
     const std::size_t most_bytes = reserve_limit_bytes();
     if (reserve_bytes() > most_bytes) [[unlikely]]
-      bound_.note_given_back(give_back(most_bytes));
+      bound_.note_given_back(give_back(most_bytes), in_use_bytes());
   }
 
   /// Gives back what the reserve has above `target_bytes`, the longest mappings and the sparsest miniheaps first, from
@@ -223,7 +223,7 @@ class miniheap_store {
       return true;
     });
     if (reserve_bytes() > most_bytes) give_back(most_bytes);
-    bound_.note_given_back(before_bytes - reserve_bytes());
+    bound_.note_given_back(before_bytes - reserve_bytes(), in_use_bytes());
   }
 
   /// The same for empty miniheaps and dirty pages. What the page source refuses stays; one that it has refused before

@@ -38,7 +38,10 @@ class reserve_bound {
   }
 
   /// Memory was given back that the program may want again.
-  void note_given_back(std::size_t bytes) noexcept { given_back_bytes_ += bytes; }
+  void note_given_back(std::size_t bytes, std::size_t in_use_bytes) noexcept {
+    given_back_bytes_ += bytes;
+    given_back_stage_ = larger(given_back_stage_, stage_of(in_use_bytes));
+  }
 
   /// Memory is taken that has to be faulted in. What was given back in this epoch or the one before was given back too
   /// early, and would be at hand if the bound had been so much higher ever since.
@@ -50,9 +53,10 @@ class reserve_bound {
     given_back_bytes_ -= of_this_epoch;
     given_back_before_bytes_ -= regretted_bytes - of_this_epoch;
     regretted_bytes_ += regretted_bytes;
-    for_each_stage_since(in_use_bytes, [&](std::size_t& bound) {
-      bound = larger(bound, smaller(bound + regretted_bytes, ceiling(in_use_bytes)));
-    });
+    const std::uint32_t highest = larger(stage_of(in_use_bytes), larger(given_back_stage_, given_back_before_stage_));
+    for (std::uint32_t stage = lowest_stage(in_use_bytes); stage <= highest; ++stage) {
+      bounds_[stage] = larger(bounds_[stage], smaller(bounds_[stage] + regretted_bytes, ceiling(in_use_bytes)));
+    }
   }
 
   /// Pages were taken or freed, after which `held_bytes` are kept. True: an epoch is over.
@@ -73,6 +77,8 @@ class reserve_bound {
     if (calm_epochs_ == calm_epochs_to_lower) lower(in_use_bytes);
     if (calm_epochs_ == 0) least_unused_bytes_ = held_bytes;
     given_back_before_bytes_ = given_back_bytes_;
+    given_back_before_stage_ = given_back_stage_;
+    given_back_stage_ = 0;
     given_back_bytes_ = regretted_bytes_ = activity_bytes_ = 0;
     least_held_bytes_ = held_bytes;
     least_in_use_before_bytes_ = least_in_use_bytes_;
@@ -99,18 +105,14 @@ class reserve_bound {
     const std::size_t margin_bytes = bytes(in_use_bytes) / 4;
     if (least_unused_bytes_ <= margin_bytes) return;
     const std::size_t excess_bytes = least_unused_bytes_ - margin_bytes;
-    for_each_stage_since(in_use_bytes, [&](std::size_t& bound) {
-      bound = larger(Config.reserve_floor_bytes, bound - smaller(excess_bytes, bound));
-    });
+    for (std::uint32_t stage = lowest_stage(in_use_bytes); stage <= stage_of(in_use_bytes); ++stage) {
+      bounds_[stage] = larger(Config.reserve_floor_bytes, bounds_[stage] - smaller(excess_bytes, bounds_[stage]));
+    }
   }
 
-  /// The stages between the present one and the lowest of this epoch and the one before.
-  template <class Change>
-  void for_each_stage_since(std::size_t in_use_bytes, Change change) noexcept {
-    const std::size_t least_bytes = smaller(least_in_use_bytes_, least_in_use_before_bytes_);
-    for (std::uint32_t stage = stage_of(smaller(least_bytes, in_use_bytes)); stage <= stage_of(in_use_bytes); ++stage) {
-      change(bounds_[stage]);
-    }
+  /// Of this epoch and the one before.
+  [[nodiscard]] std::uint32_t lowest_stage(std::size_t in_use_bytes) const noexcept {
+    return stage_of(smaller(in_use_bytes, smaller(least_in_use_bytes_, least_in_use_before_bytes_)));
   }
 
   std::array<std::size_t, stages> bounds_;
@@ -118,10 +120,12 @@ class reserve_bound {
   std::size_t regretted_bytes_ = 0;          // in this epoch
   std::size_t given_back_bytes_ = 0;         // in this epoch, and not regretted yet
   std::size_t given_back_before_bytes_ = 0;  // in the one before
-  std::size_t least_held_bytes_ = 0;         // in this epoch
-  std::size_t least_unused_bytes_ = 0;       // in the calm epochs
-  std::uint32_t calm_epochs_ = 0;            // since something was missed, or the bound was lowered
-  std::size_t least_in_use_bytes_ = 0;       // in this epoch
+  std::uint32_t given_back_stage_ = 0;       // the highest at which that was
+  std::uint32_t given_back_before_stage_ = 0;
+  std::size_t least_held_bytes_ = 0;    // in this epoch
+  std::size_t least_unused_bytes_ = 0;  // in the calm epochs
+  std::uint32_t calm_epochs_ = 0;       // since something was missed, or the bound was lowered
+  std::size_t least_in_use_bytes_ = 0;  // in this epoch
   std::size_t least_in_use_before_bytes_ = 0;
 };
 
