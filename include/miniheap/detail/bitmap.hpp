@@ -93,11 +93,11 @@ class bitmap {
 
   /// Calls `visit(word, mask)` for each word that the bits `first` to `first + count - 1` touch.
   template <class Words, class Visit>
-  static constexpr void for_words(Words& words, std::uint32_t first, std::uint32_t count, Visit visit) noexcept {
+  static constexpr void for_words(Words& all, std::uint32_t first, std::uint32_t count, Visit visit) noexcept {
     while (count != 0) {
       const std::uint32_t shift = first % 64;
       const std::uint32_t n = count < 64 - shift ? count : 64 - shift;
-      visit(words[first / 64], (~std::uint64_t{0} >> (64 - n)) << shift);
+      visit(all[first / 64], (~std::uint64_t{0} >> (64 - n)) << shift);
       first += n;
       count -= n;
     }
