@@ -3,6 +3,7 @@
 
 #include "catch.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -247,6 +248,27 @@ TEST_CASE("thread_cached: no budget, no stock", "[thread_cache]") {
       arena;
   for (int n = 0; n < 100; ++n) arena.deallocate(arena.allocate(static_cast<std::size_t>(n) * 10));
   CHECK(arena.stats().cache_bytes == 0);
+}
+
+TEST_CASE("thread_cached: a thread may keep a share of what is in use", "[thread_cache]") {
+  constexpr arena_config shared{.thread_cache_bytes = 64 * KiB, .thread_cache_share = 16};
+  thread_cached<miniheap_arena<counting_source<>, coarse_lock<>, first_fit, fullest_first, shared>> arena;
+  const auto most_in_stock = [&] {
+    std::size_t most = 0;
+    for (int round = 0; round < 20; ++round) {
+      std::vector<void*> all;
+      for (std::size_t n = 0; n < 3000; ++n) all.push_back(arena.allocate(16 * (1 + n % 60)));
+      for (void* const p : all) arena.deallocate(p);
+      most = std::max(most, arena.stats().cache_bytes);
+    }
+    return most;
+  };
+  CHECK(most_in_stock() < 256 * KiB);  // of 1.4 MiB that come and go, with the depot
+  std::vector<void*> large;
+  for (int n = 0; n < 4; ++n) large.push_back(arena.allocate(4 * MiB));
+  CHECK(most_in_stock() > 512 * KiB);
+  CHECK(most_in_stock() < 1536 * KiB);
+  for (void* const p : large) arena.deallocate(p);
 }
 
 TEST_CASE("thread_cached: dump counts what is in stock", "[thread_cache]") {

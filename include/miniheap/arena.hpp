@@ -272,6 +272,9 @@ class miniheap_arena {
     return core_.resize(p, bytes, alignment);
   }
 
+  /// Bytes of used pages and of large allocations, as of a moment ago. Takes no lock. O(1).
+  [[nodiscard]] std::size_t recent_in_use_bytes() const noexcept { return core_.recent_in_use_bytes(); }
+
   /// Memory for the layer's own records, accounted as metadata; nullptr: there is none.
   [[nodiscard]] void* map_metadata(std::size_t bytes) noexcept {
     const entry_guard guard = enter();

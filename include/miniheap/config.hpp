@@ -44,8 +44,10 @@ struct arena_config {
   unsigned float_gain_slots = 1;
   /// A new miniheap asks for huge pages once the arena has this many bytes in use; 0 switches that off.
   std::size_t huge_pages_from_bytes = 16 * MiB;
-  /// What a `thread_cached` keeps for one thread, at most.
+  /// What a `thread_cached` keeps for one thread, at most; 0: nothing.
   std::size_t thread_cache_bytes = 1 * MiB;
+  /// ... or one part in so many of what the arena has in use, where that is more; 0: it does not count.
+  unsigned thread_cache_share = 64;
   /// What is verified on each call.
   check_level checks = check_level::basic;
   /// The destructor writes a line to stderr when allocations are alive.

@@ -10,8 +10,9 @@ namespace miniheap {
 
 /// A layer with an arena's interface, for arenas that many threads use. Small allocations come from a stock of slots
 /// that the calling thread keeps for itself and that is filled from the arena, and emptied into it, in batches; medium
-/// and large ones go to the arena. A stock grows with use, up to `arena_config::thread_cache_bytes`; what was not used
-/// for a while goes back, and all of it does when the thread ends, on `trim()` and on `release()`.
+/// and large ones go to the arena. A stock grows with use, up to `arena_config::thread_cache_bytes` or a share of what
+/// is in use; what was not used for a while goes back, and all of it does when the thread ends, on `trim()` and on
+/// `release()`.
 ///
 /// Any thread may call anything, as often as it likes, and may outlive the arena; the arena may outlive its threads.
 /// Only the destructor and `release()` need that no other thread is inside a call.
@@ -242,6 +243,12 @@ class thread_cached {
     return true;
   }
 
+  /// What the limits of all bins of a stock may add up to.
+  [[nodiscard]] std::size_t budget_bytes() const noexcept {
+    if (config.thread_cache_bytes == 0 || config.thread_cache_share == 0) return config.thread_cache_bytes;
+    return detail::larger(config.thread_cache_bytes, arena_.recent_in_use_bytes() / config.thread_cache_share);
+  }
+
   /// The arena knows how to complain.
   [[gnu::noinline, gnu::cold]] void free_twice(detail::thread_cache& cache, std::uint32_t c, void* p) noexcept {
     cache.stock.flush(arena_);
@@ -252,7 +259,7 @@ class thread_cached {
     if (c != detail::stock_classes) {
       if (detail::thread_cache* const cache = caches_.attach()) {
         if (void* const p = cache->stock.try_take(c)) return p;
-        if (void* const p = cache->stock.refill(caches_.depot(), c, config.thread_cache_bytes)) return p;
+        if (void* const p = cache->stock.refill(caches_.depot(), c, budget_bytes())) return p;
       }
     }
     if (void* const p = arena_.try_allocate(bytes, alignment)) return p;
@@ -264,7 +271,7 @@ class thread_cached {
     if (c == detail::stock_classes) return arena_.deallocate(p);
     if (detail::thread_cache* const cache = caches_.attach()) {
       if (is_checked && cache->stock.was_put_last(c, p)) return free_twice(*cache, c, p);
-      cache->stock.overflow(caches_.depot(), c, p, config.thread_cache_bytes);
+      cache->stock.overflow(caches_.depot(), c, p, budget_bytes());
     } else {
       arena_.deallocate_batch(c, &p, 1);
     }

@@ -111,6 +111,9 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     return entry != nullptr && (!checked || entry->kind == slab_of_class(c)) && is_slot_start(p, entry, c);
   }
 
+  /// Bytes of used pages and large allocations a moment ago; any thread may ask, without a lock.
+  [[nodiscard]] std::size_t recent_in_use_bytes() const noexcept { return this->store().recent_in_use_bytes(); }
+
   /// Memory for what describes a layer.
   void* map_metadata(std::size_t bytes) noexcept {
     void* const p = this->supply().map(bytes, page_bytes);

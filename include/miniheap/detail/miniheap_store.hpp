@@ -40,6 +40,10 @@ class miniheap_store {
   [[nodiscard]] std::size_t in_use_bytes() const noexcept {
     return miniheaps_.used_pages() * page_bytes + large_.live_bytes();
   }
+  /// What that was a moment ago; any thread may ask.
+  [[nodiscard]] std::size_t recent_in_use_bytes() const noexcept {
+    return __atomic_load_n(&recent_in_use_bytes_, __ATOMIC_RELAXED);
+  }
   /// What is in reserve. An empty miniheap counts as a whole.
   [[nodiscard]] std::size_t reserve_bytes() const noexcept {
     return miniheaps_.dirty_pages() * page_bytes + miniheaps_.empty_count() * Config.miniheap_bytes +
@@ -110,6 +114,7 @@ class miniheap_store {
 
   /// Memory was taken, `bytes` of it. What the reserve has above its bound goes back at the end of an epoch.
   void note_activity(std::size_t bytes) noexcept {
+    __atomic_store_n(&recent_in_use_bytes_, in_use_bytes(), __ATOMIC_RELAXED);
     if (bound_.note_activity(bytes, reserve_bytes(), in_use_bytes())) end_epoch();
   }
 
@@ -323,6 +328,7 @@ class miniheap_store {
   set miniheaps_;
   large_mappings<Config.miniheap_bytes> large_;
   reserve_bound<Config> bound_;
+  std::size_t recent_in_use_bytes_ = 0;
   std::size_t freed_bytes_ = 0;  // since the last `settle`
   record_pool<descriptor> descriptors_;
   std::uint64_t next_sequence_ = 0;
