@@ -117,9 +117,9 @@ class miniheap_arena {
   }
 
   /// Makes an allocation `bytes` bytes long, there or elsewhere, and returns where it is; contents are kept up to the
-  /// smaller of both sizes. nullptr for `p` is as `allocate`. A small allocation that lies in a sparse miniheap moves
-  /// to a fuller one even where it could stay. A medium one grows and shrinks in place where it can; a large one is
-  /// remapped, not copied. Throws as `allocate` does; then `p` is as it was.
+  /// smaller of both sizes. nullptr for `p` is as `allocate`. A small allocation that lies in a sparse miniheap
+  /// or slab moves to a fuller one even where it could stay. A medium one grows and shrinks in place where it can; a
+  /// large one is remapped, not copied. Throws as `allocate` does; then `p` is as it was.
   [[nodiscard]] void* reallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) {
     void* const q = try_reallocate(p, bytes, alignment);
     if (q == nullptr) throw_bad_alloc();
@@ -270,6 +270,13 @@ class miniheap_arena {
   [[nodiscard]] void* try_resize(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     const entry_guard guard = enter();
     return core_.resize(p, bytes, alignment);
+  }
+
+  /// Bytes that went back since the arena was made, less those that it mapped. The difference of two values tells what
+  /// went back in between. O(1).
+  [[nodiscard]] std::size_t given_back_bytes() const noexcept {
+    const auto guard = enter_shared();
+    return core_.supply().given_back_bytes();
   }
 
   /// Bytes of used pages and of large allocations, as of a moment ago. Takes no lock. O(1).

@@ -149,11 +149,11 @@ class thread_cached {
   /// As the arena's. The stocks of other threads go back at their next call.
   std::size_t trim(std::size_t target_bytes = 0) noexcept {
     caches_.call_back();
-    const std::size_t before_bytes = arena_.mapped_bytes();
+    const std::size_t before_bytes = arena_.given_back_bytes();
     flush();
     caches_.give_back_spares();
-    const std::size_t unmapped_bytes = before_bytes - arena_.mapped_bytes();  // unless others map at the same time
-    return arena_.trim(target_bytes) + (unmapped_bytes <= before_bytes ? unmapped_bytes : 0);
+    const std::size_t flushed_bytes = arena_.given_back_bytes() - before_bytes;  // unless others map at the same time
+    return arena_.trim(target_bytes) + (flushed_bytes <= PTRDIFF_MAX ? flushed_bytes : 0);
   }
 
   void release() noexcept {

@@ -91,6 +91,46 @@ TEST_CASE("miniheap_store: a miniheap that cannot be unmapped stays, empty and u
   CHECK(used.store.supply().mapped_bytes() == 0);
 }
 
+TEST_CASE("miniheap_store: what waits to be unmapped is no part of the reserve, and tried again by trim",
+          "[miniheap_store]") {
+  used_store used{40};
+  const auto& counts = used.store.supply().source().inner().counts();
+  while (used.spans.size() > 20) {
+    used.store.supply().source().fail_at(1);
+    used.empty_one();
+    used.verify();
+  }
+  used.store.supply().source().never_fail();
+  CHECK(used.store.reserve_bytes() <= 128 * KiB);
+  CHECK(used.store.all().waiting_count() >= 17);
+  const std::uint64_t before = counts.unmap_calls + counts.purge_calls;
+  for (int n = 0; n < 100; ++n) {
+    used.store.settle();
+    auto& m = store_type::descriptor::of(address_of(used.spans.back()));
+    used.store.give_span(m, used.spans.back(), 14);
+    REQUIRE(used.store.extend_span(m, used.spans.back(), 15));
+  }
+  CHECK(counts.unmap_calls + counts.purge_calls <= before + 4);
+  used.verify();
+  used.store.trim();
+  CHECK(used.store.all().size() == 20);
+  CHECK(used.store.all().waiting_count() == 0);
+  used.verify();
+}
+
+TEST_CASE("miniheap_store: what release could not unmap holds memory until trim", "[miniheap_store]") {
+  used_store used{1};
+  used.store.supply().source().fail_at(1);
+  used.store.release();
+  used.spans.clear();
+  CHECK(used.store.all().size() == 1);
+  used.fill();  // of its 15 pages
+  auto& m = store_type::descriptor::of(address_of(used.spans.back()));
+  used.store.give_span(m, used.spans.back(), 3);
+  CHECK(used.store.give_back(0) == 12 * page_bytes);
+  used.store.release();
+}
+
 TEST_CASE("miniheap_store: without memory there is no span, and nothing has changed", "[miniheap_store]") {
   used_store used{7};
   for (std::uint64_t call = 1; call <= 2; ++call) {  // the index, the miniheap; descriptors have room for one more
@@ -203,88 +243,21 @@ TEST_CASE("miniheap_store: miniheaps and mappings share one bound", "[miniheap_s
   CHECK(used.store.supply().mapped_bytes() == 0);
 }
 
-namespace {
-
-/// Writes down what it is told.
-struct hinted_source : mmap_source {
-  std::size_t populated_bytes = 0;
-  std::size_t longest_bytes = 0;
-  std::size_t preferred = 0;
-  std::size_t taken_back = 0;
-
-  void populate(void* p, std::size_t bytes) noexcept {
-    populated_bytes += bytes;
-    if (bytes > longest_bytes) longest_bytes = bytes;
-    mmap_source::populate(p, bytes);
+TEST_CASE("miniheap_store: what grows again into what it gave back raises the bound", "[miniheap_store]") {
+  miniheap_store<counting_source<>, first_fit, fullest_first, arena_config{}> store{counting_source<>{}};
+  page_entry* spans[4];
+  for (page_entry*& first : spans) {
+    first = store.take_span(store.all().first_with_span(200), 200, 1);
+    first->kind = page_kind::medium;
   }
-  void prefer_huge_pages(void*, std::size_t) noexcept { ++preferred; }
-  void prefer_small_pages(void*, std::size_t) noexcept { ++taken_back; }
-};
-
-constexpr arena_config dense_early{.miniheap_bytes = 1 * MiB, .huge_pages_from_bytes = 3 * MiB};
-constexpr arena_config never_dense{.miniheap_bytes = 1 * MiB, .huge_pages_from_bytes = 0};
-template <arena_config Config>
-using hinted_store = miniheap_store<hinted_source, first_fit, fullest_first, Config>;
-
-template <class Store>
-page_entry* take(Store& store, std::uint32_t pages) {
-  page_entry* const first = store.take_span(store.all().first_with_span(pages), pages, 1);
-  REQUIRE(first != nullptr);
-  first->kind = page_kind::medium;
-  return first;
-}
-
-}  // namespace
-
-TEST_CASE("miniheap_store: what is about to be touched is populated with some that follow", "[miniheap_store]") {
-  hinted_store<never_dense> store{hinted_source{}};
-  const hinted_source& told = store.supply().source();
-  for (int n = 0; n < 15; ++n) take(store, 1);
-  CHECK(told.populated_bytes == 0);  // one page at a time, of a small arena
-  for (int n = 0; n < 200; ++n) take(store, 1);
-  CHECK(told.populated_bytes > 100 * page_bytes);
-  CHECK(told.populated_bytes < 220 * page_bytes);
-  CHECK(told.longest_bytes <= 16 * page_bytes);
-  while (store.all().size() < 6) take(store, 1);
-  CHECK(told.longest_bytes <= 65 * page_bytes);
-  CHECK(told.populated_bytes <= 5 * 1 * MiB + 80 * page_bytes);  // no page twice
-  CHECK(told.preferred == 0);
+  auto& m = decltype(store)::descriptor::of(address_of(spans[0]));
+  for (int round = 0; round < 200; ++round) {
+    for (page_entry* const first : spans) {
+      store.give_span(m, first, 20);
+      store.settle();
+    }
+    for (page_entry* const first : spans) REQUIRE(store.extend_span(m, first, 200));
+  }
+  CHECK(store.supply().source().counts().purge_calls < 20);
   CHECK(store.check());
-}
-
-TEST_CASE("miniheap_store: long spans are left to the program", "[miniheap_store]") {
-  hinted_store<never_dense> store{hinted_source{}};
-  const hinted_source& told = store.supply().source();
-  page_entry* const first = take(store, 100);
-  CHECK(told.populated_bytes == 0);
-  store.all().give_span(*store.all().first_with_span(1), first);
-  take(store, 50);  // was touched, for all that is known
-  CHECK(told.populated_bytes == 0);
-}
-
-TEST_CASE("miniheap_store: what was purged up to the end is populated again", "[miniheap_store]") {
-  hinted_store<never_dense> store{hinted_source{}};
-  const hinted_source& told = store.supply().source();
-  auto* const kept = take(store, 4);
-  auto* const gone = take(store, 8);
-  const std::size_t before_bytes = told.populated_bytes;
-  store.all().give_span(*store.all().first_with_span(1), gone);
-  take(store, 8);
-  CHECK(told.populated_bytes == before_bytes);
-  store.all().give_span(*store.all().first_with_span(1), kept + 4);
-  CHECK(store.give_back(0) > 0);
-  take(store, 8);
-  CHECK(told.populated_bytes > before_bytes);
-}
-
-TEST_CASE("miniheap_store: a large arena's new miniheaps are to be in huge pages", "[miniheap_store]") {
-  hinted_store<dense_early> store{hinted_source{}};
-  const hinted_source& told = store.supply().source();
-  while (store.all().size() < 3) take(store, 1);
-  CHECK(told.preferred == 0);
-  while (store.all().size() < 8) take(store, 1);
-  CHECK(told.preferred == 5);
-  const std::size_t before_bytes = told.populated_bytes;
-  while (store.all().size() < 10) take(store, 1);
-  CHECK(told.populated_bytes == before_bytes);  // a huge page is populated by one fault
 }

@@ -301,8 +301,10 @@ class engine {
   void* resize_large(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     if (bytes > max_request_bytes) return nullptr;
     if (void* const q = store().resize_large(address_of(p), bytes, alignment)) return q;
-    if (trim(0) == 0) return nullptr;  // perhaps what is kept for reuse is what is missing
-    return store().resize_large(address_of(p), bytes, alignment);
+    if constexpr (remapping_page_source<Source>) {
+      if (trim(0) != 0) return store().resize_large(address_of(p), bytes, alignment);  // perhaps that was missing
+    }
+    return nullptr;
   }
 
   void* resize_medium(page_entry* first, std::size_t bytes) noexcept {
@@ -312,10 +314,10 @@ class engine {
       store().give_span(m, first, pages);
       store().settle();
     }
-    return pages <= first->pages || store().all().extend_span(m, first, pages) ? shape::memory_of(first) : nullptr;
+    return pages <= first->pages || store().extend_span(m, first, pages) ? shape::memory_of(first) : nullptr;
   }
 
-  /// Whether a slot had better be allocated anew, which will be in a fuller miniheap.
+  /// Whether a slot had better be allocated anew, which will be in a fuller miniheap or slab.
   bool is_to_float(const page_entry* entry, std::uint32_t c) noexcept {
     return shapes[c].slot_bytes <= Config.float_limit_bytes &&
            small_.activate_fuller(*(entry - entry->back), c, Config.float_gain_levels, Config.float_gain_slots);

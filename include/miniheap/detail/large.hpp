@@ -253,7 +253,7 @@ class large_mappings {
     if ((taken.address & (alignment - 1)) != 0) return nullptr;
     void* const p = supply.remap(reinterpret_cast<void*>(taken.address), taken.mapped_bytes, whole_bytes, alignment);
     if (p == nullptr) return nullptr;
-    last_fresh_bytes_ = whole_bytes - taken.mapped_bytes;
+    last_fresh_bytes_ = whole_bytes - (taken.is_clean ? 0 : taken.mapped_bytes);
     take_out(taken);
     taken.address = address_of(p);
     taken.mapped_bytes = whole_bytes;

@@ -83,8 +83,10 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
   [[no_unique_address]] Lock lock;
   /// The kernel was asked for huge pages: one fault makes 2 MiB of it resident.
   bool has_huge_pages = false;
-  /// It did not go back when it was asked to, nor did the contents of its free pages.
+  /// The page source did not take the contents of its free pages when it was asked to.
   bool was_refused = false;
+  /// It is empty, and the page source would not take it. So it waits, and is no part of the reserve.
+  bool is_waiting = false;
   /// It is in the tree of those that have something to give back; the set keeps it.
   bool is_in_reserve = false;
 

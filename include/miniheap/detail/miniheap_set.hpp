@@ -26,6 +26,8 @@ class miniheap_set {
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t empty_count() const noexcept { return empty_count_; }
+  /// Of them, those that the page source would not take.
+  [[nodiscard]] std::size_t waiting_count() const noexcept { return waiting_count_; }
   /// Of all miniheaps.
   [[nodiscard]] std::size_t used_pages() const noexcept { return used_pages_; }
   /// Free pages that were touched, in miniheaps that are not empty.
@@ -45,6 +47,7 @@ class miniheap_set {
     unlink_spans(m, m.spans().longest_class());
     reserve_.erase(m);
     all_.erase(all_.iterator_to(m));
+    if (m.is_waiting) --waiting_count_;
     --size_;
     --empty_count_;
   }
@@ -56,7 +59,7 @@ class miniheap_set {
     for (auto& tree : spans_) tree.clear();
     reserve_.clear();
     span_mask_ = 0;
-    size_ = empty_count_ = used_pages_ = dirty_pages_ = 0;
+    size_ = empty_count_ = waiting_count_ = used_pages_ = dirty_pages_ = 0;
   }
 
   /// The first miniheap with a free slot of the size class in a slab that is not active, or nullptr. O(1).
@@ -121,26 +124,18 @@ class miniheap_set {
     m.give_span(first, pages);
   }
 
-  void soil(descriptor& m, free_span span) noexcept {
-    const span_change change{*this, m};
-    m.soil(span);
+  /// Anything else that changes what is free or dirty of a miniheap.
+  template <class Change>
+  auto change(descriptor& m, Change change) noexcept {
+    const span_change guard{*this, m};
+    return change(m);
   }
 
-  void soil_all(descriptor& m) noexcept {
-    const span_change change{*this, m};
-    m.soil_all();
-  }
-
-  template <class Purge>
-  bool clean(descriptor& m, Purge purge) noexcept {
-    const span_change change{*this, m};
-    return m.clean(purge);
-  }
-
-  template <class Purge>
-  bool clean_old(descriptor& m, Purge purge) noexcept {
-    const span_change change{*this, m};
-    return m.clean_old(purge);
+  /// The page source would not take an empty miniheap: it is no part of the reserve until it was used again.
+  void let_wait(descriptor& m) noexcept {
+    if (!m.is_waiting) ++waiting_count_;
+    m.is_waiting = true;
+    reserve_.update(m);
   }
 
   /// Puts a slab that has a free slot into its bin, where it is the first to be used: it is likely the fullest. O(1),
@@ -230,6 +225,10 @@ class miniheap_set {
     ~span_change() {
       set_.used_pages_ += m_.used_pages();
       if (!m_.is_empty()) set_.dirty_pages_ += m_.dirty_pages();
+      if (m_.is_waiting && !m_.is_empty()) {
+        m_.is_waiting = false;
+        --set_.waiting_count_;
+      }
       if (m_.is_empty() != was_empty_) set_.empty_count_ = was_empty_ ? set_.empty_count_ - 1 : set_.empty_count_ + 1;
       if (const unsigned level = m_.wanted_level(); level != m_.key().level) {
         const rekey_guard guard{set_, m_, linked_class_};
@@ -288,12 +287,14 @@ class miniheap_set {
   std::size_t used_pages_ = 0;
   std::size_t dirty_pages_ = 0;
   std::size_t empty_count_ = 0;  // miniheaps without a used page
+  std::size_t waiting_count_ = 0;
 };
 
 template <class Geometry, fit_policy Fit, selection_policy Selection, class Lock>
 check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcept {
   std::size_t counted = 0;
   std::size_t empty = 0;
+  std::size_t waiting = 0;
   std::size_t with_span = 0;
   std::size_t used_pages = 0;
   std::size_t dirty_pages = 0;
@@ -303,6 +304,7 @@ check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcep
     if (const char* broken = m.check()) return {broken, m.map()};
     ++counted;
     empty += static_cast<std::size_t>(m.is_empty());
+    waiting += static_cast<std::size_t>(m.is_waiting && m.is_empty());
     used_pages += m.used_pages();
     if (!m.is_empty()) dirty_pages += m.dirty_pages();
     in_reserve += static_cast<std::size_t>(reserve_.belongs(m));
@@ -311,7 +313,8 @@ check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcep
       with_slot[c] += static_cast<std::size_t>(!m.bin_of(c).slabs.empty());
     }
   }
-  if (counted != size_ || empty != empty_count_) return {"the miniheaps are counted", this};
+  if (counted != size_ || empty != empty_count_ || waiting != waiting_count_)
+    return {"the miniheaps are counted", this};
   if (used_pages != used_pages_ || dirty_pages != dirty_pages_) return {"used and dirty pages are counted", this};
   const auto in_order = [](const auto& nodes, auto owner, std::size_t& count) {
     const descriptor* last = nullptr;

@@ -46,8 +46,8 @@ class miniheap_store {
   }
   /// What is in reserve. An empty miniheap counts as a whole.
   [[nodiscard]] std::size_t reserve_bytes() const noexcept {
-    return miniheaps_.dirty_pages() * page_bytes + miniheaps_.empty_count() * Config.miniheap_bytes +
-           large_.dirty_bytes();
+    return miniheaps_.dirty_pages() * page_bytes +
+           (miniheaps_.empty_count() - miniheaps_.waiting_count()) * Config.miniheap_bytes + large_.dirty_bytes();
   }
   /// What may be in reserve now.
   [[nodiscard]] std::size_t reserve_limit_bytes() const noexcept { return bound_.bytes(in_use_bytes()); }
@@ -86,6 +86,15 @@ class miniheap_store {
     freed_bytes_ += bytes;
   }
 
+  /// Takes the free pages right behind a used span, if there are as many.
+  bool extend_span(descriptor& m, page_entry* first, std::uint32_t pages) noexcept {
+    const std::uint32_t more_pages = pages - first->pages;
+    const std::uint32_t dirty_pages = m.dirty_pages();
+    if (!miniheaps_.extend_span(m, first, pages)) return false;
+    note_taken(more_pages, more_pages - (dirty_pages - m.dirty_pages()));
+    return true;
+  }
+
   /// A mapping of its own. nullptr: no memory.
   void* allocate_large(std::size_t bytes, std::size_t alignment) noexcept {
     const bool is_dense = is_large_enough_for_huge_pages();
@@ -112,7 +121,7 @@ class miniheap_store {
     settle();
   }
 
-  /// Memory was taken, `bytes` of it. What the reserve has above its bound goes back at the end of an epoch.
+  /// Memory was taken. What the reserve has above its bound goes back at the end of an epoch.
   void note_activity(std::size_t bytes) noexcept {
     __atomic_store_n(&recent_in_use_bytes_, in_use_bytes(), __ATOMIC_RELAXED);
     if (bound_.note_activity(bytes, reserve_bytes(), in_use_bytes())) end_epoch();
@@ -146,6 +155,9 @@ class miniheap_store {
   /// Gives the whole reserve back, and the metadata when there is nothing to describe.
   void trim() noexcept {
     give_back(0);
+    miniheaps_.for_each([this](descriptor& m) {
+      if (m.is_waiting) unmap_miniheap(m);
+    });
     large_.trim(supply_);
     if (miniheaps_.size() == 0) release_metadata();
   }
@@ -159,8 +171,10 @@ class miniheap_store {
       const std::uint64_t sequence = m.key().sequence;
       index_.erase(address_of(memory));
       m.~descriptor();
-      if (supply_.unmap(memory, Config.miniheap_bytes)) return give_room(&m);
-      kept.insert(*::new (static_cast<void*>(&m)) descriptor{memory, sequence, false});
+      if (supply_.unmap(memory, Config.miniheap_bytes)) return descriptors_.give(&m);
+      auto& refused = *::new (static_cast<void*>(&m)) descriptor{memory, sequence, false};
+      refused.soil_all();
+      kept.insert(refused);
     });
     miniheaps_.clear();
     kept.for_each([&](descriptor& m) {
@@ -187,12 +201,18 @@ class miniheap_store {
     const std::uint32_t dirty_pages = m.dirty_pages();
     page_entry* const first = miniheaps_.take_span(m, pages, align_pages);
     if (first == nullptr) return nullptr;
-    if (const std::uint32_t clean_pages = pages - (dirty_pages - m.dirty_pages()); clean_pages != 0) {
-      bound_.note_fresh(clean_pages * page_bytes, in_use_bytes());
-      if constexpr (hinted_page_source<Source>) populate(m, *first, clean_pages);
+    const std::uint32_t clean_pages = pages - (dirty_pages - m.dirty_pages());
+    if constexpr (hinted_page_source<Source>) {
+      if (clean_pages != 0) populate(m, *first, clean_pages);
     }
-    note_activity(pages * page_bytes);  // does not touch a miniheap that is used
+    note_taken(pages, clean_pages);
     return first;
+  }
+
+  /// Does not touch a miniheap that is used.
+  void note_taken(std::uint32_t pages, std::uint32_t clean_pages) noexcept {
+    if (clean_pages != 0) bound_.note_fresh(clean_pages * page_bytes, in_use_bytes());
+    note_activity(pages * page_bytes);
   }
 
   /// A used span has clean pages. They are populated in one call together with some that will follow, in proportion to
@@ -202,37 +222,35 @@ class miniheap_store {
     constexpr std::uint32_t most_pages = 64;
     if (m.has_huge_pages || clean_pages > most_pages / 4) return;
     const std::size_t reserve_room = (reserve_limit_bytes() - smaller(reserve_limit_bytes(), reserve_bytes())) / 2;
-    const std::size_t ahead =
-        smaller(smaller(miniheaps_.used_pages() / 16, reserve_room / page_bytes), std::size_t{most_pages});
+    const std::size_t in_proportion = smaller(miniheaps_.used_pages() / 16, std::size_t{most_pages});
+    const std::size_t ahead = smaller(in_proportion, reserve_room / page_bytes);
     const std::uint32_t end = shape::page_of(&first) + first.pages;
     const std::uint32_t more_pages = m.clean_pages_at(end, static_cast<std::uint32_t>(ahead));
     if (clean_pages + more_pages == 1) return;
     supply_.populate(shape::memory_of(&first), (first.pages + more_pages) * page_bytes);
-    if (more_pages != 0) miniheaps_.soil(m, {end, more_pages});
+    if (more_pages != 0) miniheaps_.change(m, [&](descriptor& d) { d.soil({end, more_pages}); });
   }
 
   /// The bound may be lower now: what has not been needed since the last epoch goes first.
   void end_epoch() noexcept {
-    const std::size_t before_bytes = reserve_bytes();
+    const std::size_t before_bytes = supply_.given_back_bytes();
     std::size_t old_bytes = large_.take_least_idle_bytes();
     miniheaps_.for_each_in_reserve([&](descriptor& m) {
       old_bytes += m.old_pages() * page_bytes;
       return true;
     });
-    bound_.end_epoch(before_bytes, old_bytes, in_use_bytes());
+    bound_.end_epoch(reserve_bytes(), old_bytes, in_use_bytes());
     const std::size_t most_bytes = reserve_limit_bytes();
     miniheaps_.for_each_in_reserve([&](descriptor& m) {
-      const bool gives = reserve_bytes() > most_bytes && !m.is_empty() && !m.was_refused;
-      if (gives) miniheaps_.clean_old(m, purge_of(m));
+      if (reserve_bytes() > most_bytes && !m.is_empty() && !m.was_refused) purge(m, true);
       m.make_dirty_pages_old();
       return true;
     });
     if (reserve_bytes() > most_bytes) give_back(most_bytes);
-    bound_.note_given_back(before_bytes - reserve_bytes(), in_use_bytes());
+    bound_.note_given_back(supply_.given_back_bytes() - before_bytes, in_use_bytes());
   }
 
-  /// The same for empty miniheaps and dirty pages. What the page source refuses stays; one that it has refused before
-  /// is tried again in each call.
+  /// Of empty miniheaps and dirty pages. One that the page source has refused is tried again in each call.
   void give_back_pages(std::size_t target_bytes) noexcept {
     bool is_refused = false;
     miniheaps_.for_each_in_reserve([&](descriptor& m) {
@@ -245,21 +263,29 @@ class miniheap_store {
   /// False: the page source refused. The miniheap may be gone.
   bool give_back(descriptor& m) noexcept {
     if (m.is_empty() && unmap_miniheap(m)) return true;
+    const bool is_clean = purge(m);
+    if (m.is_empty()) miniheaps_.let_wait(m);
+    return is_clean;
+  }
+
+  /// The dirty pages of a miniheap, or only the old ones where it is not in huge pages.
+  bool purge(descriptor& m, bool only_old = false) noexcept {
+    only_old = only_old && !m.has_huge_pages;
     if (m.has_huge_pages) prefer_small_pages(m);
-    const bool is_clean = miniheaps_.clean(m, purge_of(m));
-    m.was_refused = m.is_empty() || !is_clean;
+    const auto drop = [&](descriptor& d) { return only_old ? d.clean_old(purge_of(d)) : d.clean(purge_of(d)); };
+    m.was_refused = !miniheaps_.change(m, drop);
     return !m.was_refused;
   }
 
   /// A new empty miniheap, or nullptr and nothing has changed.
   descriptor* map_miniheap() noexcept {
     if (!index_.reserve(supply_)) return nullptr;
-    void* const room = take_room();
+    void* const room = descriptors_.take(supply_);
     if (room == nullptr) return nullptr;
     const bool is_dense = is_large_enough_for_huge_pages();
     void* const memory = supply_.map(Config.miniheap_bytes, Config.miniheap_bytes);
     if (memory == nullptr) {
-      give_room(room);
+      descriptors_.give(room);
       return nullptr;
     }
     descriptor& m = *::new (room) descriptor{memory, next_sequence_++, maps_zeroed<Source>};
@@ -281,11 +307,11 @@ class miniheap_store {
     };
   }
 
-  /// A miniheap is not dense after all. All of a huge page was made resident with the first touch of it.
+  /// It is not dense after all. All of a huge page was made resident with the first touch of it.
   void prefer_small_pages(descriptor& m) noexcept {
     supply_.prefer_small_pages(m.map(), Config.miniheap_bytes);
     m.has_huge_pages = false;
-    miniheaps_.soil_all(m);
+    miniheaps_.change(m, [](descriptor& d) { d.soil_all(); });
   }
 
   /// Unmaps an empty miniheap. False: the page source will not take it, and it stays in the reserve.
@@ -295,7 +321,7 @@ class miniheap_store {
     miniheaps_.erase(m);
     index_.erase(address_of(memory));
     m.~descriptor();
-    give_room(&m);
+    descriptors_.give(&m);
     update_fits_reserve();
     return true;
   }
@@ -309,20 +335,7 @@ class miniheap_store {
     fits_reserve_ = miniheaps_.size() * Config.miniheap_bytes <= Config.reserve_ceiling_bytes;
   }
 
-  /// Room for a descriptor. The first is in here, so that a small arena needs no mapping for metadata.
-  void* take_room() noexcept {
-    if (first_room_taken_) return descriptors_.take(supply_);
-    first_room_taken_ = true;
-    return first_room_;
-  }
-
-  void give_room(void* room) noexcept {
-    if (room != first_room_) return descriptors_.give(room);
-    first_room_taken_ = false;
-  }
-
   bool fits_reserve_ = true;
-  bool first_room_taken_ = false;
   address_index<Config.miniheap_bytes> index_;
   page_supply<Source> supply_;
   set miniheaps_;
@@ -330,9 +343,8 @@ class miniheap_store {
   reserve_bound<Config> bound_;
   std::size_t recent_in_use_bytes_ = 0;
   std::size_t freed_bytes_ = 0;  // since the last `settle`
-  record_pool<descriptor> descriptors_;
+  record_pool_with_first<descriptor> descriptors_;
   std::uint64_t next_sequence_ = 0;
-  alignas(descriptor) std::byte first_room_[sizeof(descriptor)];
 };
 
 }  // namespace miniheap::detail

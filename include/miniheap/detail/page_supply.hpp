@@ -199,4 +199,33 @@ class record_pool {
   std::size_t mappings_ = 0;
 };
 
+/// The same with room for the first record in itself, so that what needs only one needs no mapping.
+template <class Record>
+class record_pool_with_first {
+ public:
+  [[nodiscard]] std::size_t mapped_bytes() const noexcept { return more_.mapped_bytes(); }
+
+  template <class Supply>
+  void* take(Supply& supply) noexcept {
+    if (is_first_taken_) return more_.take(supply);
+    is_first_taken_ = true;
+    return first_;
+  }
+
+  void give(void* room) noexcept {
+    if (room != first_) return more_.give(room);
+    is_first_taken_ = false;
+  }
+
+  template <class Supply>
+  void release(Supply& supply) noexcept {
+    more_.release(supply);
+  }
+
+ private:
+  record_pool<Record> more_;
+  bool is_first_taken_ = false;
+  alignas(Record) std::byte first_[sizeof(Record)];
+};
+
 }  // namespace miniheap::detail

@@ -9,12 +9,12 @@
 
 namespace miniheap::detail {
 
-/// Every miniheap that is empty or has dirty pages is in it: empty ones first, then in the reverse of the order of
-/// selection, `Before`. A miniheap's key changes only while it is not in it.
+/// Every miniheap that is empty or has dirty pages is in it, unless it waits: empty ones first, then in the reverse of
+/// the order of selection, `Before`. A miniheap's key changes only while it is not in it.
 template <class Descriptor, class Before>
 class reserve_order {
  public:
-  static bool belongs(const Descriptor& m) noexcept { return m.is_empty() || m.dirty_pages() != 0; }
+  static bool belongs(const Descriptor& m) noexcept { return !m.is_waiting && (m.is_empty() || m.dirty_pages() != 0); }
 
   /// Puts a miniheap in if it belongs there, and takes it out if not. O(log n).
   void update(Descriptor& m) noexcept {

@@ -76,7 +76,7 @@ class slab_bins {
                                      unsigned /*gain_slots*/) const noexcept {
     const descriptor& m = descriptor::of(address_of(&slab));
     const descriptor* const with_slot = store_.all().first_with_slot(c);
-    const descriptor* const other = is_to_carve_before(with_slot, c) ? first_with_room(c) : with_slot;
+    const descriptor* const other = with_slot != nullptr ? with_slot : first_with_room(c);
     return other != nullptr && other->key().level >= m.key().level + gain_levels && set::before(*other, m);
   }
 

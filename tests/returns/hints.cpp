@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSL-1.0
+// When an arena asks for pages to be populated, and for huge ones, and when it takes that back.
+#include <miniheap/arena.hpp>
+
+#include "catch.hpp"
+
+#include <vector>
+
+using namespace miniheap;
+using namespace miniheap::detail;
+
+namespace {
+
+/// Writes down what it is told.
+struct hinted_source : mmap_source {
+  std::size_t populated_bytes = 0;
+  std::size_t longest_bytes = 0;
+  std::size_t preferred = 0;
+  std::size_t taken_back = 0;
+
+  void populate(void* p, std::size_t bytes) noexcept {
+    populated_bytes += bytes;
+    if (bytes > longest_bytes) longest_bytes = bytes;
+    mmap_source::populate(p, bytes);
+  }
+  void prefer_huge_pages(void*, std::size_t) noexcept { ++preferred; }
+  void prefer_small_pages(void*, std::size_t) noexcept { ++taken_back; }
+};
+
+constexpr arena_config dense_early{.miniheap_bytes = 1 * MiB, .huge_pages_from_bytes = 3 * MiB};
+constexpr arena_config never_dense{.miniheap_bytes = 1 * MiB, .huge_pages_from_bytes = 0};
+template <arena_config Config>
+using hinted_store = miniheap_store<hinted_source, first_fit, fullest_first, Config>;
+
+template <class Store>
+page_entry* take(Store& store, std::uint32_t pages) {
+  page_entry* const first = store.take_span(store.all().first_with_span(pages), pages, 1);
+  REQUIRE(first != nullptr);
+  first->kind = page_kind::medium;
+  return first;
+}
+
+}  // namespace
+
+TEST_CASE("hints: what is about to be touched is populated with some that follow", "[hints]") {
+  hinted_store<never_dense> store{hinted_source{}};
+  const hinted_source& told = store.supply().source();
+  for (int n = 0; n < 15; ++n) take(store, 1);
+  CHECK(told.populated_bytes == 0);  // one page at a time, of a small arena
+  for (int n = 0; n < 200; ++n) take(store, 1);
+  CHECK(told.populated_bytes > 100 * page_bytes);
+  CHECK(told.populated_bytes < 220 * page_bytes);
+  CHECK(told.longest_bytes <= 16 * page_bytes);
+  while (store.all().size() < 6) take(store, 1);
+  CHECK(told.longest_bytes <= 65 * page_bytes);
+  CHECK(told.populated_bytes <= 5 * 1 * MiB + 80 * page_bytes);  // no page twice
+  CHECK(told.preferred == 0);
+  CHECK(store.check());
+}
+
+TEST_CASE("hints: long spans are left to the program", "[hints]") {
+  hinted_store<never_dense> store{hinted_source{}};
+  const hinted_source& told = store.supply().source();
+  page_entry* const first = take(store, 100);
+  CHECK(told.populated_bytes == 0);
+  store.all().give_span(*store.all().first_with_span(1), first);
+  take(store, 50);  // was touched, for all that is known
+  CHECK(told.populated_bytes == 0);
+}
+
+TEST_CASE("hints: what was purged up to the end is populated again", "[hints]") {
+  hinted_store<never_dense> store{hinted_source{}};
+  const hinted_source& told = store.supply().source();
+  auto* const kept = take(store, 4);
+  auto* const gone = take(store, 8);
+  const std::size_t before_bytes = told.populated_bytes;
+  store.all().give_span(*store.all().first_with_span(1), gone);
+  take(store, 8);
+  CHECK(told.populated_bytes == before_bytes);
+  store.all().give_span(*store.all().first_with_span(1), kept + 4);
+  CHECK(store.give_back(0) > 0);
+  take(store, 8);
+  CHECK(told.populated_bytes > before_bytes);
+}
+
+TEST_CASE("hints: a miniheap of which pages are purged is not to be in huge pages", "[hints]") {
+  hinted_store<dense_early> store{hinted_source{}};
+  const hinted_source& told = store.supply().source();
+  std::vector<page_entry*> spans;
+  while (store.all().size() < 8) spans.push_back(take(store, 1));
+  for (std::size_t n = 0; n < spans.size(); n += 2) {
+    auto& m = decltype(store)::descriptor::of(address_of(spans[n]));
+    store.give_span(m, spans[n]);
+    store.settle();
+  }
+  const std::size_t advised = static_cast<std::size_t>(told.preferred) - told.taken_back;
+  std::size_t still = 0;
+  store.all().for_each([&](const auto& m) {
+    still += m.has_huge_pages ? 1 : 0;
+    if (m.has_huge_pages) CHECK(m.dirty_pages() != 0);  // nothing of it was purged
+  });
+  CHECK(told.taken_back > 0);
+  CHECK(still <= advised);  // one may be unmapped
+  CHECK(store.check());
+}
+
+TEST_CASE("hints: a large arena's new miniheaps are to be in huge pages", "[hints]") {
+  hinted_store<dense_early> store{hinted_source{}};
+  const hinted_source& told = store.supply().source();
+  while (store.all().size() < 3) take(store, 1);
+  CHECK(told.preferred == 0);
+  while (store.all().size() < 8) take(store, 1);
+  CHECK(told.preferred == 5);
+  const std::size_t before_bytes = told.populated_bytes;
+  while (store.all().size() < 10) take(store, 1);
+  CHECK(told.populated_bytes == before_bytes);  // a huge page is populated by one fault
+}
