@@ -23,11 +23,7 @@ class arena_memory {
   /// What the arena says that it has in memory: all that is mapped, less pages without contents, if it knows of those.
   static std::size_t held(const void* self) noexcept {
     const auto now = static_cast<const arena_memory*>(self)->arena_.stats();
-    if constexpr (requires { now.resident_estimate(); }) {
-      return now.resident_estimate();
-    } else {
-      return now.mapped_bytes;
-    }
+    return now.resident_estimate();
   }
 
  private:
