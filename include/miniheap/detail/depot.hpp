@@ -11,8 +11,6 @@
 #include <miniheap/detail/stock.hpp>
 #include <miniheap/policy/lock.hpp>
 
-#include <algorithm>
-
 namespace miniheap::detail {
 
 /// Its lock is taken before the arena's.
@@ -129,7 +127,7 @@ class depot {
     s.brought = 0;
     s.was_asked = true;
     __atomic_store_n(&s.asker, this_thread(), __ATOMIC_RELAXED);
-    if (s.first == nullptr) s.wanted = std::min(s.wanted + want / magazine_slots(c), most_wanted);
+    if (s.first == nullptr) s.wanted = smaller(s.wanted + want / magazine_slots(c), most_wanted);
     std::uint32_t count = 0;
     for (; s.first != nullptr && want - count >= magazine_slots(c); count += magazine_slots(c)) {
       std::memcpy(batch + count, s.first->slots, magazine_slots(c) * sizeof(void*));

@@ -11,6 +11,8 @@
 #include <miniheap/detail/page_supply.hpp>
 #include <miniheap/detail/reserve_bound.hpp>
 
+#include <utility>
+
 namespace miniheap::detail {
 
 /// Every miniheap is in the set and in the index. After `settle` the **reserve** (empty miniheaps, dirty pages of the
@@ -81,9 +83,8 @@ class miniheap_store {
 
   /// Frees a used span from its page `pages` on. It is for the caller to `settle`.
   void give_span(descriptor& m, page_entry* first, std::uint32_t pages = 0) noexcept {
-    const std::size_t bytes = (first->pages - pages) * page_bytes;
+    unnoted_bytes_ += (first->pages - pages) * page_bytes;
     miniheaps_.give_span(m, first, pages);
-    freed_bytes_ += bytes;
   }
 
   /// Takes the free pages right behind a used span, if there are as many.
@@ -115,22 +116,23 @@ class miniheap_store {
 
   /// Frees the large allocation at `address`.
   void deallocate_large(std::uintptr_t address) noexcept {
-    const std::size_t bytes = large_.bytes_at(address);
+    unnoted_bytes_ += large_.bytes_at(address);
     large_.deallocate(address);
-    freed_bytes_ += bytes;
     settle();
   }
 
-  /// Memory was taken. What the reserve has above its bound goes back at the end of an epoch.
+  /// Memory was taken, of pages or of slabs. What the reserve has above its bound goes back at the end of an epoch.
   void note_activity(std::size_t bytes) noexcept {
+    unnoted_bytes_ += bytes;
+    if (unnoted_bytes_ < 64 * KiB) return;
     __atomic_store_n(&recent_in_use_bytes_, in_use_bytes(), __ATOMIC_RELAXED);
-    if (bound_.note_activity(bytes, reserve_bytes(), in_use_bytes())) end_epoch();
+    const std::size_t noted_bytes = std::exchange(unnoted_bytes_, 0);
+    if (bound_.note_activity(noted_bytes, reserve_bytes(), in_use_bytes())) end_epoch();
   }
 
   /// Gives back what the reserve has above its bound, after memory was freed. Empty miniheaps may be gone afterwards.
   void settle() noexcept {
-    note_activity(freed_bytes_);
-    freed_bytes_ = 0;
+    note_activity(0);
     const std::size_t most_bytes = reserve_limit_bytes();
     if (reserve_bytes() > most_bytes) [[unlikely]]
       bound_.note_given_back(give_back(most_bytes), in_use_bytes());
@@ -202,9 +204,7 @@ class miniheap_store {
     page_entry* const first = miniheaps_.take_span(m, pages, align_pages);
     if (first == nullptr) return nullptr;
     const std::uint32_t clean_pages = pages - (dirty_pages - m.dirty_pages());
-    if constexpr (hinted_page_source<Source>) {
-      if (clean_pages != 0) populate(m, *first, clean_pages);
-    }
+    if (hinted_page_source<Source> && clean_pages != 0) populate(m, *first, clean_pages);
     note_taken(pages, clean_pages);
     return first;
   }
@@ -314,7 +314,7 @@ class miniheap_store {
     miniheaps_.change(m, [](descriptor& d) { d.soil_all(); });
   }
 
-  /// Unmaps an empty miniheap. False: the page source will not take it, and it stays in the reserve.
+  /// Unmaps an empty miniheap. False: the page source will not take it, and it stays.
   bool unmap_miniheap(descriptor& m) noexcept {
     void* const memory = m.map();
     if (!supply_.unmap(memory, Config.miniheap_bytes)) return false;
@@ -342,7 +342,7 @@ class miniheap_store {
   large_mappings<Config.miniheap_bytes> large_;
   reserve_bound<Config> bound_;
   std::size_t recent_in_use_bytes_ = 0;
-  std::size_t freed_bytes_ = 0;  // since the last `settle`
+  std::size_t unnoted_bytes_ = 0;  // of activity that the bound does not know of yet
   record_pool_with_first<descriptor> descriptors_;
   std::uint64_t next_sequence_ = 0;
 };
