@@ -174,7 +174,7 @@ TEST_CASE("arena: medium allocations grow and shrink where they are, if there is
   CHECK(is_valid(arena));
 }
 
-TEST_CASE("arena: owns its pages and mappings, and nothing else", "[arena]") {
+TEST_CASE("arena: owns its pages, and nothing else", "[arena]") {
   tiny_arena arena;
   tiny_arena other;
   int local = 0;
@@ -183,8 +183,7 @@ TEST_CASE("arena: owns its pages and mappings, and nothing else", "[arena]") {
   CHECK(arena.owns(small));
   CHECK(arena.owns(small + 47));
   CHECK(arena.owns(large));
-  CHECK(arena.owns(large + 100000));  // of the last page
-  CHECK(!arena.owns(large + 104 * KiB));
+  CHECK(arena.owns(large + 100000));                                                           // of the last page
   CHECK(!arena.owns(reinterpret_cast<std::byte*>(address(small) / (64 * KiB) * (64 * KiB))));  // the head
   CHECK(!arena.owns(nullptr));
   CHECK(!arena.owns(&local));
