@@ -282,6 +282,10 @@ class miniheap_arena {
   /// Bytes of used pages and of large allocations, as of a moment ago. Takes no lock. O(1).
   [[nodiscard]] std::size_t recent_in_use_bytes() const noexcept { return core_.recent_in_use_bytes(); }
 
+  /// Whether most used pages were of slabs with free slots, as of a moment ago. A layer does well then to hand
+  /// allocations on through the arena, which fills up the fullest miniheaps. Takes no lock. O(1).
+  [[nodiscard]] bool was_sparse() const noexcept { return core_.was_sparse(); }
+
   /// Memory for the layer's own records, accounted as metadata; nullptr: there is none.
   [[nodiscard]] void* map_metadata(std::size_t bytes) noexcept {
     const entry_guard guard = enter();

@@ -41,8 +41,8 @@ struct arena_config {
   std::size_t float_limit_bytes = 4 * KiB;
   /// ... where the other miniheap is fuller by at least this many of `occupancy_levels`; at least 1.
   unsigned float_gain_levels = 2;
-  /// ... or where its slab has at least so many more used slots; at least 1.
-  unsigned float_gain_slots = 1;
+  /// ... or where its slab has at least so many more used slots. 0: as many are enough, and one more then.
+  unsigned float_gain_slots = 0;
   /// A new miniheap asks for huge pages once the arena has this many bytes in use; 0 switches that off.
   std::size_t huge_pages_from_bytes = 16 * MiB;
   /// What a `thread_cached` keeps for one thread, at most; 0: nothing.

@@ -116,7 +116,8 @@ class thread_cached {
     if (!std::has_single_bit(alignment)) return nullptr;
     const std::uint32_t c = arena_.stock_class_of(p);
     const bool is_slot = detail::is_slot_class(c);
-    if (is_slot && serves(c, bytes, alignment)) return reallocate_in_arena(p, bytes, alignment);
+    const bool floats = is_slot && (serves(c, bytes, alignment) || arena_.was_sparse());
+    if (floats) return reallocate_in_arena(p, bytes, alignment);
     // Where there is no allocation at `p`, the arena stops here.
     const std::size_t old_bytes = c == detail::stock_classes ? arena_.usable_size(p) : detail::bytes_of_stock_class(c);
     if (!is_slot && bytes > detail::max_small_bytes) {

@@ -20,8 +20,10 @@ struct counting_arena {
   std::uintptr_t next = 16;
   std::unique_ptr<std::byte[]> memory;
   bool has_memory = true;
+  bool is_sparse = false;
   int calls = 0;
 
+  [[nodiscard]] bool was_sparse() const { return is_sparse; }
   std::uint32_t allocate_batch(std::uint32_t, void** batch, std::uint32_t want) {
     ++calls;
     for (std::uint32_t n = 0; n < want; ++n) {
@@ -84,6 +86,21 @@ TEST_CASE("depot: what one thread frees another one gets, without the arena", "[
   CHECK(std::set<void*>(again.begin(), again.end()) == std::set<void*>(first.begin(), first.end()));
   CHECK(s.arena.calls == calls);
   CHECK(s.d.slots() == 0);
+  s.check();
+}
+
+TEST_CASE("depot: while memory is sparse all goes through the arena", "[depot]") {
+  supplied s;
+  s.deallocate_elsewhere(c64, s.allocate(c64, 64));
+  REQUIRE(s.d.slots() == 64);
+  s.arena.is_sparse = true;
+  const auto other = s.allocate(c64, 32);
+  CHECK(other.size() == 32);
+  CHECK(s.d.slots() == 0);
+  CHECK(s.arena.out.size() == 32);
+  s.deallocate_elsewhere(c64, other);
+  CHECK(s.d.slots() == 0);
+  CHECK(s.arena.out.empty());
   s.check();
 }
 

@@ -244,6 +244,35 @@ TEST_CASE("miniheap_store: miniheaps and large allocations share one bound", "[m
   CHECK(used.store.supply().mapped_bytes() == 0);
 }
 
+TEST_CASE("miniheap_store: it knows when most used pages have free slots", "[miniheap_store]") {
+  store_type store{source{}};
+  std::vector<page_entry*> slabs;
+  for (int n = 0; n < 15; ++n) {
+    slabs.push_back(store.take_span(store.all().first_with_span(1), 1, 1));
+    make_slab(slabs.back(), 0);
+    slabs.back()->used = static_cast<std::uint16_t>(slabs.back()->slots - 1);
+  }
+  auto& m = store_type::descriptor::of(address_of(slabs.front()));
+  std::size_t binned = 0;
+  const auto look = [&] {
+    CHECK(store.all().binned_pages() == binned);
+    store.note_activity(64 * KiB);
+    return store.was_sparse();
+  };
+  CHECK_FALSE(look());
+  for (page_entry* const slab : slabs) {
+    store.all().add_to_bin(m, *slab);
+    ++binned;
+    CHECK(look() == (binned >= 8));
+  }
+  for (page_entry* const slab : slabs) {
+    store.all().remove_from_bin(m, *slab);
+    --binned;
+    CHECK(look() == (binned >= 6));
+  }
+  store.release();
+}
+
 TEST_CASE("miniheap_store: a large allocation that grows again into what was given back raises the bound",
           "[miniheap_store]") {
   miniheap_store<counting_source<>, first_fit, fullest_first, arena_config{}> store{counting_source<>{}};

@@ -17,7 +17,9 @@ struct counting_arena {
   std::set<void*> out;
   std::uintptr_t next = 16;
   std::size_t left = SIZE_MAX;
+  bool is_sparse = false;
 
+  [[nodiscard]] bool was_sparse() const { return is_sparse; }
   std::uint32_t allocate_batch(std::uint32_t, void** batch, std::uint32_t want) {
     std::uint32_t count = 0;
     for (; count < want && left != 0; ++count, --left) {
@@ -144,6 +146,26 @@ TEST_CASE("stock: a thread that frees all it has keeps little", "[stock]") {
   CHECK(one.s.bytes() <= size_classes * 16 * 1024);
   REQUIRE(one.s.check() == nullptr);
   CHECK(one.arena.out.size() == one.s.slots());
+}
+
+TEST_CASE("stock: while memory is sparse a bin hands little on, and what overflows goes back whole", "[stock]") {
+  stocked one;
+  one.budget_bytes = SIZE_MAX;
+  const auto churn = [&] {
+    std::vector<void*> live;
+    for (int n = 0; n < 5000; ++n) live.push_back(one.allocate(3));
+    for (void* const p : live) one.deallocate(3, p);
+  };
+  churn();
+  REQUIRE(one.s.slots() > 8);
+  one.arena.is_sparse = true;
+  churn();
+  CHECK(one.s.slots() <= 8);
+  CHECK(one.arena.given == 8);
+  REQUIRE(one.s.check() == nullptr);
+  one.arena.is_sparse = false;
+  churn();
+  CHECK(one.s.slots() > 8);
 }
 
 TEST_CASE("stock: bins that nobody uses are emptied", "[stock]") {

@@ -2,6 +2,7 @@
 // What an arena keeps when a program needed much memory and then needs little: the scenarios of bench/return_to_os,
 // smaller, with the page source's own count instead of the kernel's. The same on every machine, under any load.
 #include <miniheap/arena.hpp>
+#include <miniheap/thread_cache.hpp>
 
 #include "catch.hpp"
 #include "random.hpp"
@@ -12,10 +13,9 @@ using namespace miniheap;
 
 namespace {
 
-using arena_type = miniheap_arena<counting_source<>, no_lock>;
-
 /// Objects of an arena, with the bytes that were asked for.
-class program {
+template <class Arena>
+class program_with {
  public:
   struct object {
     void* p = nullptr;
@@ -67,12 +67,15 @@ class program {
     return static_cast<double>(s.resident_estimate()) / static_cast<double>(live_bytes_);
   }
 
-  arena_type arena;
+  Arena arena;
   random_numbers random{7};
 
  private:
   std::size_t live_bytes_ = 0;
 };
+
+using program = program_with<miniheap_arena<counting_source<>, no_lock>>;
+using program_with_cache = program_with<thread_cached<miniheap_arena<counting_source<>>>>;
 
 }  // namespace
 
@@ -133,6 +136,21 @@ TEST_CASE("returns: what survives is packed by rounds of reallocation", "[return
   INFO(before << ", then " << p.held());
   CHECK(before > 5);
   CHECK(p.held() < 2.2);
+}
+
+TEMPLATE_TEST_CASE("returns: traffic packs what survives a spike", "[returns]", program, program_with_cache) {
+  TestType p;
+  auto all = p.fill(64 * MiB, 16, 6);
+  p.thin(all, 50);
+  const double before = p.held();
+  for (std::size_t n = 0; n < 4 * all.size(); ++n) {
+    auto& o = all[p.random.below(all.size())];
+    p.drop(o);
+    o = p.make(p.log_size(16, 6));
+  }
+  INFO(before << ", then " << p.held());
+  CHECK(before > 5);
+  CHECK(p.held() < 2.5);
 }
 
 TEST_CASE("returns: large buffers", "[returns]") {

@@ -111,8 +111,13 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     return entry != nullptr && (!checked || entry->kind == slab_of_class(c)) && is_slot_start(p, entry, c);
   }
 
-  /// Bytes of used pages and large allocations a moment ago; any thread may ask, without a lock.
+  /// \name What was true a moment ago; any thread may ask, without a lock.
+  ///@{
+  /// Whether most used pages were of slabs with free slots.
+  [[nodiscard]] bool was_sparse() const noexcept { return this->store().was_sparse(); }
+  /// Bytes of used pages and large allocations.
   [[nodiscard]] std::size_t recent_in_use_bytes() const noexcept { return this->store().recent_in_use_bytes(); }
+  ///@}
 
   /// Memory for what describes a layer.
   void* map_metadata(std::size_t bytes) noexcept {

@@ -23,15 +23,19 @@ class depot {
 
   /// Up to `want` allocations of the stock class, at least one; 0: no memory. O(allocations) mostly.
   std::uint32_t allocate_batch(std::uint32_t c, void** batch, std::uint32_t want) noexcept {
-    const std::uint32_t count = is_slot_class(c) && want >= magazine_slots(c) ? take(c, batch, want) : 0;
+    const bool is_kept = is_slot_class(c) && want >= magazine_slots(c) && !is_passed_by();
+    const std::uint32_t count = is_kept ? take(c, batch, want) : 0;
     return count != 0 ? count : arena_.allocate_batch(c, batch, want);
   }
 
   /// Each is of the stock class. O(allocations) mostly.
   void deallocate_batch(std::uint32_t c, void* const* batch, std::uint32_t count) noexcept {
-    const std::uint32_t kept = is_slot_class(c) && count >= magazine_slots(c) ? keep(c, batch, count) : 0;
+    const bool is_kept = is_slot_class(c) && count >= magazine_slots(c) && !is_passed_by();
+    const std::uint32_t kept = is_kept ? keep(c, batch, count) : 0;
     if (kept != count) arena_.deallocate_batch(c, batch + kept, count - kept);
   }
+
+  [[nodiscard]] bool was_sparse() const noexcept { return arena_.was_sparse(); }
 
   /// Gives everything back to the arena.
   void flush() noexcept {
@@ -118,6 +122,13 @@ class depot {
 
   static constexpr std::size_t magazine_bytes(std::uint32_t c) noexcept {
     return magazine_slots(c) * bytes_of_stock_class(c);
+  }
+
+  /// Where memory is sparse, slots that are handed on would stay where they are.
+  bool is_passed_by() noexcept {
+    if (!was_sparse()) return false;
+    flush();
+    return true;
   }
 
   /// Whole magazines only; 0: there is none, and more are wanted from now on.

@@ -29,6 +29,8 @@ class miniheap_set {
   /// Of them, those that the page source would not take.
   [[nodiscard]] std::size_t waiting_count() const noexcept { return waiting_count_; }
   /// Of all miniheaps.
+  /// Of slabs that have a free slot and are not active.
+  [[nodiscard]] std::size_t binned_pages() const noexcept { return binned_pages_; }
   [[nodiscard]] std::size_t used_pages() const noexcept { return used_pages_; }
   /// Free pages that were touched, in miniheaps that are not empty.
   [[nodiscard]] std::size_t dirty_pages() const noexcept { return dirty_pages_; }
@@ -58,7 +60,7 @@ class miniheap_set {
     for (auto& tree : bins_) tree.clear();
     spans_.clear();
     reserve_.clear();
-    size_ = empty_count_ = waiting_count_ = used_pages_ = dirty_pages_ = 0;
+    size_ = empty_count_ = waiting_count_ = used_pages_ = dirty_pages_ = binned_pages_ = 0;
   }
 
   /// The first miniheap with a free slot of the size class in a slab that is not active, or nullptr. O(1).
@@ -133,13 +135,29 @@ class miniheap_set {
   /// or O(log n) when the bin was empty.
   void add_to_bin(descriptor& m, page_entry& slab) noexcept {
     const std::uint32_t c = class_of_slab(slab.kind);
+    binned_pages_ += slab.pages;
     bin& b = m.bin_of(c);
     if (b.slabs.empty()) bins_[c].insert_equal(b);
     b.slabs.push_front(slab);
   }
 
+  /// The slab comes into its bin or leaves it, which stays in its tree: several threads may do so, each with the
+  /// miniheap's lock.
+  ///@{
+  void add_quietly(descriptor& m, page_entry& slab) noexcept {
+    m.bin_of(class_of_slab(slab.kind)).slabs.push_front(slab);
+    __atomic_fetch_add(&binned_pages_, slab.pages, __ATOMIC_RELAXED);
+  }
+  void remove_quietly(descriptor& m, page_entry& slab) noexcept {
+    page_entry_list& slabs = m.bin_of(class_of_slab(slab.kind)).slabs;
+    slabs.erase(slabs.iterator_to(slab));
+    __atomic_fetch_sub(&binned_pages_, slab.pages, __ATOMIC_RELAXED);
+  }
+  ///@}
+
   void remove_from_bin(descriptor& m, page_entry& slab) noexcept {
     const std::uint32_t c = class_of_slab(slab.kind);
+    binned_pages_ -= slab.pages;
     bin& b = m.bin_of(c);
     b.slabs.erase(b.slabs.iterator_to(slab));
     if (b.slabs.empty()) bins_[c].erase(bins_[c].iterator_to(b));
@@ -247,7 +265,8 @@ class miniheap_set {
   std::size_t size_ = 0;
   std::size_t used_pages_ = 0;
   std::size_t dirty_pages_ = 0;
-  std::size_t empty_count_ = 0;  // miniheaps without a used page
+  std::size_t binned_pages_ = 0;  // of slabs in bins
+  std::size_t empty_count_ = 0;   // miniheaps without a used page
   std::size_t waiting_count_ = 0;
 };
 
@@ -259,6 +278,7 @@ check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcep
   std::size_t with_span = 0;
   std::size_t used_pages = 0;
   std::size_t dirty_pages = 0;
+  std::size_t binned_pages = 0;
   std::size_t in_reserve = 0;
   std::array<std::size_t, size_classes> with_slot{};
   for (const descriptor& m : all_) {
@@ -272,11 +292,13 @@ check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcep
     with_span += static_cast<std::size_t>(m.spans().longest_class() != free_spans<Geometry>::classes);
     for (std::uint32_t c = 0; c < size_classes; ++c) {
       with_slot[c] += static_cast<std::size_t>(!m.bin_of(c).slabs.empty());
+      for (const page_entry& slab : m.bin_of(c).slabs) binned_pages += slab.pages;
     }
   }
   if (counted != size_ || empty != empty_count_ || waiting != waiting_count_)
     return {"the miniheaps are counted", this};
-  if (used_pages != used_pages_ || dirty_pages != dirty_pages_) return {"used and dirty pages are counted", this};
+  if (used_pages != used_pages_ || dirty_pages != dirty_pages_ || binned_pages != binned_pages_)
+    return {"used and dirty pages, and those of slabs in bins, are counted", this};
   if (const check_result result = spans_.check(with_span); !result) return result;
   if (const char* broken = reserve_.check(in_reserve)) return {broken, this};
   for (std::uint32_t c = 0; c < size_classes; ++c) {

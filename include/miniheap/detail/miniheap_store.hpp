@@ -46,6 +46,9 @@ class miniheap_store {
   [[nodiscard]] std::size_t recent_in_use_bytes() const noexcept {
     return __atomic_load_n(&recent_in_use_bytes_, __ATOMIC_RELAXED);
   }
+  /// Whether most used pages were of slabs with free slots, a moment ago: more than half of them, and until it is less
+  /// than three in eight. In steady churn it is one in four. Any thread may ask.
+  [[nodiscard]] bool was_sparse() const noexcept { return __atomic_load_n(&was_sparse_, __ATOMIC_RELAXED); }
   /// What is in reserve. An empty miniheap counts as a whole.
   [[nodiscard]] std::size_t reserve_bytes() const noexcept {
     return miniheaps_.dirty_pages() * page_bytes +
@@ -64,7 +67,6 @@ class miniheap_store {
 
   /// The reserve could have room for all miniheaps together, so idle slabs may stay in them.
   [[nodiscard]] bool fits_reserve() const noexcept { return fits_reserve_; }
-
   /// What is mapped from now on had better be in huge pages.
   [[nodiscard]] bool is_large_enough_for_huge_pages() const noexcept {
     return Config.huge_pages_from_bytes != 0 && supply_.mapped_bytes() > Config.huge_pages_from_bytes;
@@ -107,7 +109,6 @@ class miniheap_store {
     return p;
   }
 
-  /// See `large_allocations::resize`.
   void* resize_large(std::uintptr_t address, std::size_t bytes, std::size_t alignment) noexcept {
     void* const p = large_.resize(supply_, address, bytes, alignment);
     if (p != nullptr) bound_.note_fresh(large_.last_fresh_bytes(), in_use_bytes());
@@ -115,7 +116,6 @@ class miniheap_store {
     return p;
   }
 
-  /// Frees the large allocation at `address`.
   void deallocate_large(std::uintptr_t address) noexcept {
     unnoted_bytes_ += large_.bytes_at(address);
     large_.deallocate(address);
@@ -127,8 +127,9 @@ class miniheap_store {
     unnoted_bytes_ += bytes;
     if (unnoted_bytes_ < 64 * KiB) return;
     __atomic_store_n(&recent_in_use_bytes_, in_use_bytes(), __ATOMIC_RELAXED);
-    const std::size_t noted_bytes = std::exchange(unnoted_bytes_, 0);
-    if (bound_.note_activity(noted_bytes, reserve_bytes(), in_use_bytes())) end_epoch();
+    const bool is_sparse = 8 * miniheaps_.binned_pages() > (was_sparse_ ? 3 : 4) * miniheaps_.used_pages();
+    __atomic_store_n(&was_sparse_, is_sparse, __ATOMIC_RELAXED);
+    if (bound_.note_activity(std::exchange(unnoted_bytes_, 0), reserve_bytes(), in_use_bytes())) end_epoch();
   }
 
   /// Gives back what the reserve has above its bound, after memory was freed. Empty miniheaps may be gone afterwards.
@@ -214,9 +215,8 @@ class miniheap_store {
     note_activity(pages * page_bytes);
   }
 
-  /// A used span has clean pages. They are populated in one call together with some that will follow, in proportion to
-  /// what is in use, so that a small arena stays small. Long spans are left to the program: it may never touch all of
-  /// them.
+  /// A used span has clean pages: populates them in one call with some that will follow, in proportion to what is in
+  /// use, so that a small arena stays small. Long spans are left to the program, which may never touch all of them.
   void populate(descriptor& m, const page_entry& first, std::uint32_t clean_pages) noexcept {
     constexpr std::uint32_t most_pages = 64;
     if (m.has_huge_pages || clean_pages > most_pages / 4) return;
@@ -341,6 +341,7 @@ class miniheap_store {
   large_allocations large_;
   reserve_bound<Config> bound_;
   std::size_t recent_in_use_bytes_ = 0;
+  bool was_sparse_ = false;
   std::size_t unnoted_bytes_ = 0;  // of activity that the bound does not know of yet
   record_pool_with_first<descriptor> descriptors_;
   std::uint64_t next_sequence_ = 0;

@@ -31,7 +31,7 @@ class slab_bins {
   /// \name Quiet.
   ///@{
   /// Up to `want` slots of a miniheap whose bin of the size class is not empty. 0: that would not be quiet. O(slots).
-  std::uint32_t take_quietly(descriptor& m, std::uint32_t c, void** slots, std::uint32_t want) const noexcept {
+  std::uint32_t take_quietly(descriptor& m, std::uint32_t c, void** slots, std::uint32_t want) noexcept {
     page_entry_list& slabs = m.bin_of(c).slabs;
     std::uint32_t count = 0;
     while (count < want) {
@@ -43,19 +43,19 @@ class slab_bins {
         return count + take_slots(slab, slots + count, free_slots - 1);
       }
       count += take_slots(slab, slots + count, fills ? free_slots : want - count);
-      if (fills) slabs.pop_front();
+      if (fills) store_.all().remove_quietly(m, slab);
     }
     return count;
   }
 
   /// Frees a slot, if that is quiet. `entry` is of the page that `p` points into, which is one of a slab of class `c`.
-  bool deallocate_quietly(descriptor& m, void* p, page_entry* entry, std::uint32_t c) const noexcept {
+  bool deallocate_quietly(descriptor& m, void* p, page_entry* entry, std::uint32_t c) noexcept {
     page_entry& slab = *(entry - entry->back);
     const std::uint32_t slot = slot_to_free(slab, p, c);
     const bool was_full = is_full(slab);
     if (slab.used == 1 || (was_full && m.bin_of(c).slabs.empty())) return false;
     put_back(slab, slot);
-    if (was_full) m.bin_of(c).slabs.push_front(slab);
+    if (was_full) store_.all().add_quietly(m, slab);
     return true;
   }
 

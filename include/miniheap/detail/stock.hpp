@@ -76,36 +76,53 @@ class stock {
   }
 
   /// Fills an empty bin from the arena and takes a slot; nullptr: no memory. The bin may grow by `budget_bytes`' leave.
+  /// While the arena is sparse it takes few, and is closed: what the program frees meanwhile goes back, for the arena
+  /// to fill up full slabs first. In stock it would stay where it is, and traffic would never pack what survived a
+  /// spike.
   template <class Arena>
   void* refill(Arena& arena, std::uint32_t c, std::size_t budget_bytes) noexcept {
     visit(arena);
-    grow(c, budget_bytes);
-    records_[c].was_refilled = true;
+    const bool is_closed = arena.was_sparse();
+    if (!is_closed || records_[c].capacity == 0) {
+      grow(c, budget_bytes);
+    } else {
+      set_limit(c, first_limit(c));
+    }
+    records_[c].refilled = frees_after_refill;
     void* alone = nullptr;
     if (limit(c) < 2) return arena.allocate_batch(c, &alone, 1) != 0 ? alone : nullptr;
     void** const slots = records_[c].slots;
     void** const top = slots + arena.allocate_batch(c, slots, (limit(c) + 1) / 2);
     std::reverse(slots, top);  // an arena gives rising addresses, which caches foresee, and the last one is taken first
     set_top(bins_[c], top);
+    if (is_closed) set_limit(c, 0);
     return try_take(c);
   }
 
   /// Puts a slot into a full bin: it grows, or half of it, what was put first, goes back to the arena. One that is only
   /// freed into shrinks to what makes a batch, so that a thread that has freed all keeps little. What is freed into a
-  /// bin that was not in use goes back: it is likely another thread's, and lies beside what that one uses. `slot` was
-  /// the program's.
+  /// bin that was not in use goes back: it is likely another thread's, and lies beside what that one uses. While the
+  /// arena is sparse, so does all that is freed into a bin which was lately refilled. `slot` was the program's.
   template <class Arena>
   void overflow(Arena& arena, std::uint32_t c, void* slot, std::size_t budget_bytes) noexcept {
     visit(arena);
     record& r = records_[c];
     const bool is_new = limit(c) == 0;
-    if (r.was_refilled || limit(c) < batch_limit(c)) {
+    if (arena.was_sparse() && (r.refilled != 0 || limit(c) >= first_limit(c))) {
+      if (r.refilled != 0) {
+        --r.refilled;
+        set_limit(c, 0);
+        return arena.deallocate_batch(c, &slot, 1);
+      }
+      give(arena, c, count(c));
+      set_limit(c, first_limit(c));
+    } else if (r.refilled != 0 || limit(c) < batch_limit(c)) {
       grow(c, budget_bytes);
     } else if (limit(c) > batch_limit(c)) {
       give(arena, c, half(c));
       set_limit(c, limit(c) / 2);
     }
-    r.was_refilled = false;
+    r.refilled = 0;
     if (is_new) return arena.deallocate_batch(c, &slot, 1);
     if (is_full(c)) give(arena, c, half(c));
     put(c, slot);
@@ -136,8 +153,8 @@ class stock {
     for (std::uint32_t c = 0; c < stock_classes; ++c) {
       const bin& b = bins_[c];
       const record& r = records_[c];
-      if (r.slots > b.top || b.top > b.end || limit(c) > r.capacity || r.capacity > stock_capacity(c))
-        return "a bin holds no more than its limit, which is no more than its array has room for";
+      if (r.slots > b.top || count(c) > r.capacity || limit(c) > r.capacity || r.capacity > stock_capacity(c))
+        return "a bin holds no more than its array has room for, and neither is its limit more";
       if (r.slots[-1] != nullptr) return "nullptr stands below a bin's slots";
       bytes += std::size_t{limit(c)} * bytes_of_stock_class(c);
     }
@@ -156,10 +173,11 @@ class stock {
     void** slots;                // the array
     std::uint32_t capacity = 0;  // of the array
     std::uint32_t last_count = 0;
-    bool was_refilled = false;  // since it was last full
+    std::uint32_t refilled = 0;  // not 0: since it was last full, or for so many more frees
   };
 
   static constexpr std::uint32_t visits_between_sweeps = 64;
+  static constexpr std::uint32_t frees_after_refill = 16;
 
   static constexpr std::uint32_t limit_of(std::uint32_t c, std::uint32_t least, std::uint32_t most) noexcept {
     const auto slots = static_cast<std::uint32_t>(8 * KiB / bytes_of_stock_class(c));
@@ -226,11 +244,11 @@ class stock {
     if (++visits_ % visits_between_sweeps != 0) return;
     for (std::uint32_t c = 0; c < stock_classes; ++c) {
       record& r = records_[c];
-      if (limit(c) != 0 && count(c) == r.last_count && !r.was_refilled) {
+      if (limit(c) + count(c) != 0 && count(c) == r.last_count && r.refilled == 0) {
         give(arena, c, count(c));
         set_limit(c, 0);
       }
-      r.was_refilled = false;
+      r.refilled = arena.was_sparse() ? r.refilled / 2 : 0;
       r.last_count = count(c);
     }
   }
