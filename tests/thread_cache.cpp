@@ -233,8 +233,20 @@ TEST_CASE("thread_cached: no budget, no stock", "[thread_cache]") {
   thread_cached<
       miniheap_arena<mmap_source, coarse_lock<>, first_fit, fullest_first, arena_config{.thread_cache_bytes = 0}>>
       arena;
+  void* const large = arena.allocate(16 * MiB);  // a share of which would be a budget
   for (int n = 0; n < 100; ++n) arena.deallocate(arena.allocate(static_cast<std::size_t>(n) * 10));
   CHECK(arena.stats().cache_bytes == 0);
+  arena.deallocate(large);
+}
+
+TEST_CASE("thread_cached: without a share the budget stays what it is", "[thread_cache]") {
+  constexpr arena_config fixed{.thread_cache_bytes = 4 * KiB, .thread_cache_share = 0};
+  thread_cached<miniheap_arena<mmap_source, coarse_lock<>, first_fit, fullest_first, fixed>> arena;
+  void* const large = arena.allocate(16 * MiB);
+  for (std::size_t n = 0; n < 1000; ++n) arena.deallocate(arena.allocate(n % 100));
+  CHECK(arena.stats().cache_bytes > 0);
+  CHECK(arena.stats().cache_bytes <= 4 * KiB);
+  arena.deallocate(large);
 }
 
 TEST_CASE("thread_cached: a thread may keep a share of what is in use", "[thread_cache]") {
