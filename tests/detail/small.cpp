@@ -81,3 +81,31 @@ TEST_CASE("small: a slot that is freed in a full slab is the next to be had", "[
   CHECK(arena.trim() > 0);
   CHECK(arena.stats().miniheaps == 0);
 }
+
+TEMPLATE_TEST_CASE("small: an allocation floats to a fuller miniheap, but not against the order of selection",
+                   "[small]", no_lock, fine_grained_lock) {
+  const auto floats = [](auto& arena) {
+    const auto allocate_slab = [&](void*(&slots)[4]) {
+      for (void*& slot : slots) slot = arena.allocate(1024);
+    };
+    void* first[4];
+    allocate_slab(first);
+    for (const std::size_t pages : {8u, 6u}) static_cast<void>(arena.allocate(pages * 4096));  // no page is free
+    void* second[4];
+    allocate_slab(second);
+    void* const medium[] = {arena.allocate(8 * 4096), arena.allocate(6 * 4096)};
+    REQUIRE(arena.stats().miniheaps == 2);
+    for (int n = 0; n < 2; ++n) arena.deallocate(first[n]);
+    for (int n = 0; n < 2; ++n) first[n] = arena.allocate(1024);  // so slots are handed out from there
+    arena.deallocate(first[1]);
+    for (void* const p : medium) arena.deallocate(p);
+    void* const q = arena.reallocate(second[0], 1024);
+    CHECK((q == second[0] || q == first[1]));
+    CHECK(arena.check());
+    return q != second[0];
+  };
+  miniheap_arena<counting_source<>, TestType, first_fit, fullest_first, tiny> fullest;
+  CHECK(floats(fullest));
+  miniheap_arena<counting_source<>, TestType, first_fit, newest_first, tiny> newest;
+  CHECK_FALSE(floats(newest));
+}

@@ -26,15 +26,22 @@ std::size_t anonymous_bytes() {
   return kib * KiB;
 }
 
+/// Of a huge page more is resident than was used.
+template <std::size_t ReserveBytes>
+struct with_reserve {
+  static constexpr arena_config config{
+      .reserve_floor_bytes = ReserveBytes, .reserve_ceiling_bytes = 32 * MiB, .huge_pages_from_bytes = 0};
+};
+
 }  // namespace
 
-TEST_CASE("returns: the estimate of what is resident agrees with the kernel", "[returns]") {
-  constexpr arena_config small_pages{.huge_pages_from_bytes = 0};  // of a huge page more is resident than was used
+TEMPLATE_TEST_CASE("returns: the estimate of what is resident agrees with the kernel", "[returns]",
+                   with_reserve<512 * KiB>, with_reserve<32 * MiB>) {
   constexpr std::size_t most = 300'000;
   std::vector<void*> all;
   all.reserve(most);
   const std::vector<char> touched(most * sizeof(void*), 1);  // so that the allocator of this has what it needs
-  miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, small_pages> arena;
+  miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, TestType::config> arena;
   random_numbers random{5};
   all.resize(most);
   all.clear();
