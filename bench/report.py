@@ -11,12 +11,14 @@ import csv
 import dataclasses
 import json
 import pathlib
-import random
 import re
 import statistics
 import subprocess
 import sys
-import time
+
+from comparison import command
+from comparison.measuring import in_turns
+from comparison.terminal import BOLD, cell, marked, painted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,33 +82,6 @@ WORKLOADS = [
     Workload("strings", "vector of strings of 24 to 151 characters built and destroyed", "strings", 0.85, None),
 ]
 
-COLOUR = sys.stdout.isatty()
-
-
-def painted(text, code):
-    return f"\033[{code}m{text}\033[0m" if COLOUR else text
-
-
-class Progress:
-    """One line that is rewritten on a terminal; elsewhere a line now and then."""
-
-    def __init__(self, total):
-        self.total, self.done, self.start, self.shown = total, 0, time.monotonic(), 0.0
-        self.terminal = sys.stderr.isatty()
-
-    def step(self, what):
-        self.done += 1
-        now = time.monotonic()
-        if self.terminal:
-            left = (now - self.start) / self.done * (self.total - self.done)
-            print(f"\r\033[K{self.done}/{self.total} {what}, {left:.0f} s left", end="", file=sys.stderr, flush=True)
-            if self.done == self.total:
-                print("\r\033[K", end="", file=sys.stderr, flush=True)
-        elif now - self.shown > 15 or self.done == self.total:
-            self.shown = now
-            print(f"{self.done}/{self.total} measurements, {now - self.start:.0f} s", file=sys.stderr, flush=True)
-
-
 def listed(path):
     """The benchmarks of a program: (workload, column, contender)."""
     lines = subprocess.run([path, "--benchmark_list_tests"], check=True, capture_output=True, text=True).stdout.split()
@@ -121,6 +96,11 @@ def measure(path, name, seconds):
     return 1e9 / benchmark["items_per_second"]
 
 
+def name_of(workload_and_column, contender):
+    """As the program lists it."""
+    return "{}/{}:{}".format(*workload_and_column, contender.identity)
+
+
 def measure_all(build, options):
     plan = []  # (workload, column, contender)
     for contender in CONTENDERS:
@@ -131,30 +111,21 @@ def measure_all(build, options):
                     plan.append((workload, int(column), contender))
         elif not path.exists() and contender.kind != "other":
             print(f"report.py: {contender.title} is missing: {path.name} was not built", file=sys.stderr)
-    columns = sorted({(w, c) for w, c, _ in plan})
+    turns = [(of, [contender for *other, contender in plan if tuple(other) == of])
+             for of in sorted({(workload, column) for workload, column, _ in plan})]
     samples = {}
-    progress = Progress(len(plan) * options.repetitions)
-    for _ in range(options.repetitions):
-        for workload, column in columns:
-            turn = [contender for w, c, contender in plan if (w, c) == (workload, column)]
-            random.shuffle(turn)
-            for contender in turn:
-                path = build / "bench" / f"bench_{contender.program}"
-                name = f"{workload}/{column}:{contender.identity}"
-                samples.setdefault((workload, column, contender.key), []).append(measure(path, name, options.seconds))
-                progress.step(name)
+    for (workload, column), contender in in_turns([turns] * options.repetitions, name_of):
+        path = build / "bench" / f"bench_{contender.program}"
+        nanoseconds = measure(path, name_of((workload, column), contender), options.seconds)
+        samples.setdefault((workload, column, contender.key), []).append(nanoseconds)
     return samples
-
-
-def cell(text, code=None, width=11):
-    return painted(f"{text:>{width}}", code) if code else f"{text:>{width}}"
 
 
 def print_workload(workload, medians):
     columns = sorted({column for name, column, _ in medians if name == workload.name})
     if not columns:
         return []
-    print(painted(f"{workload.name}: {workload.title}", "1") + "; ns per operation")
+    print(painted(f"{workload.name}: {workload.title}", BOLD) + "; ns per operation")
     print(f"  {'':<56}" + "".join(cell(f"{column:,} {workload.unit}", width=17) for column in columns))
 
     kind = "ours"
@@ -189,8 +160,7 @@ def print_workload(workload, medians):
 def ratio_cell(ratio, target):
     if ratio is None:
         return cell("-", width=17)
-    missed = target is not None and ratio > target
-    return cell(f"{ratio:.2f}" + ("!" if missed else " "), "31" if missed else "32" if target else None, width=18)
+    return marked(f"{ratio:.2f}", ratio > target if target else None, 18)
 
 
 def print_program(path):
@@ -202,13 +172,12 @@ def print_program(path):
     rows = []
     for line in subprocess.run([path], check=True, capture_output=True, text=True).stdout.splitlines():
         if "\t" not in line:
-            print(painted(line, "1"))
+            print(painted(line, BOLD))
             continue
         what, value, unit, target = line.split("\t")
-        missed = target and float(value) > float(target)
-        shown = f"{float(value):,.2f}" + ("!" if missed else " ")
+        shown = marked(f"{float(value):,.2f}", float(value) > float(target) if target else None, 13)
         goal = f"target {float(target):g}" if target else ""
-        print(f"  {what:<70}" + cell(shown, "31" if missed else "32" if target else None, 13) + f" {unit:<10} {goal}")
+        print(f"  {what:<70}{shown} {unit:<10} {goal}")
         rows.append((path.name, what, float(value), unit, target))
     print()
     return rows
@@ -273,4 +242,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -3,6 +3,8 @@
 // allocation measured enters the slow path: a span of its own, or slots of which four fill a slab. Prints lines of
 // tab-separated fields for report.py: what, value, unit, target.
 
+#include "numbers.hpp"
+
 #include <miniheap/miniheap.hpp>
 
 #include <sys/mman.h>
@@ -90,13 +92,12 @@ class subject {
     for (void*& p : all) {
       p = arena_.allocate(span_bytes);
     }
-    std::uint64_t random = 1;
+    workload::numbers random{1};
     for (std::size_t i = 0; i < all.size(); ++i) {
-      random = random * 6364136223846793005u + 1442695040888963407u;
       if (i % spans_each == 0) {
         continue;  // one in each miniheap stays for good
       }
-      if (random >> 63 != 0) {
+      if (random.below(2) != 0) {
         arena_.deallocate(all[i], span_bytes);
       } else {
         live_.push_back(all[i]);
@@ -124,8 +125,7 @@ class subject {
   double replacements(std::size_t count) {
     const auto start = steady::now();
     for (std::size_t i = 0; i < count; ++i) {
-      random_ = random_ * 6364136223846793005u + 1442695040888963407u;
-      void*& p = live_[(random_ >> 32) * live_.size() >> 32];
+      void*& p = live_[random_.below(live_.size())];
       arena_.deallocate(p, span_bytes);
       p = arena_.allocate(span_bytes);
     }
@@ -138,7 +138,7 @@ class subject {
  private:
   arena arena_;
   std::vector<void*> live_;
-  std::uint64_t random_ = 7;
+  workload::numbers random_{7};
 };
 
 struct results {

@@ -31,7 +31,7 @@ std::size_t largest_medium_bytes() {
 TEST_CASE("config: the defaults", "[config]") {
   constexpr arena_config defaults = miniheap_arena<>::config;
   CHECK(defaults.miniheap_bytes == 4 * MiB);
-  CHECK(defaults.large_threshold_bytes == 0);
+  CHECK(defaults.large_threshold_bytes == 256 * KiB);
   CHECK(defaults.reserve_ceiling_bytes >= defaults.miniheap_bytes);
   CHECK(defaults.checks == check_level::basic);
   CHECK(!defaults.report_leaks);
@@ -39,14 +39,15 @@ TEST_CASE("config: the defaults", "[config]") {
   CHECK(KiB == 1024);
 }
 
-TEST_CASE("config: requests above the threshold have a mapping of their own", "[config]") {
+TEST_CASE("config: requests above the threshold are no part of a miniheap", "[config]") {
   CHECK(largest_medium_bytes<tiny>() == 32 * KiB);
   CHECK(largest_medium_bytes<arena_config{.miniheap_bytes = 256 * KiB, .large_threshold_bytes = 20 * KiB}>() ==
         20 * KiB);
   CHECK(largest_medium_bytes<arena_config{.large_threshold_bytes = 128 * KiB}>() == 128 * KiB);
   CHECK(largest_medium_bytes<arena_config{.large_threshold_bytes = 256 * KiB}>() == 256 * KiB);
   CHECK(largest_medium_bytes<arena_config{.large_threshold_bytes = 1 * MiB}>() == 1 * MiB);
-  CHECK(largest_medium_bytes<arena_config{}>() == 2 * MiB);
+  CHECK(largest_medium_bytes<arena_config{}>() == 256 * KiB);
+  CHECK(largest_medium_bytes<arena_config{.large_threshold_bytes = 4 * MiB}>() == 2 * MiB);
 }
 
 TEST_CASE("config: the smallest and the largest miniheaps", "[config]") {

@@ -178,7 +178,7 @@ TEST_CASE("inspect: statistics", "[inspect]") {
   CHECK(s.peak_mapped_bytes == s.mapped_bytes);
   filled.arena.deallocate(filled.large[0]);
   CHECK(filled.arena.stats().peak_mapped_bytes == s.mapped_bytes);
-  CHECK(filled.arena.stats().mapped_bytes == s.mapped_bytes - 102400);
+  CHECK(filled.arena.stats().mapped_bytes == s.mapped_bytes - 102400 + 64 * KiB);  // so much may be in reserve
 }
 
 TEST_CASE("inspect: the text has the statistics and a picture of each miniheap", "[inspect]") {

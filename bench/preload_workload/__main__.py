@@ -2,22 +2,20 @@
 """Compares allocators below whole programs. Started by bench/preload, which installs and builds what is needed."""
 
 import argparse
-import csv
 import dataclasses
 import json
 import os
 import pathlib
 import re
-import resource
-import signal
 import statistics
 import sys
 import tempfile
-import time
 
-from preload_workload import allocators as peers
+from comparison import allocators as peers
+from comparison import command, measuring
+from comparison.machine import OtherWork, in_words, machine
+from comparison.terminal import print_doubts
 from preload_workload import programs, runner, tables
-from report import painted
 
 DESCRIPTION = """\
 Runs programs that allocate much under glibc, glibc with huge pages, mimalloc, jemalloc, tcmalloc, tbbmalloc and
@@ -56,8 +54,8 @@ class Session:
     def __init__(self, options, folder):
         self.options = options
         self.place = runner.Place(pathlib.Path(folder), options.build.resolve(), 20 if options.quick else 100)
-        self.allocators, skipped = peers.choose(os.environ.get("MINIHEAP_PRELOAD_LIBRARY"), options.contender)
-        self.skipped = [f"{reason}: not measured" for reason in skipped]
+        self.allocators, self.skipped = peers.choose(peers.PEERS, os.environ.get("MINIHEAP_PRELOAD_LIBRARY"),
+                                                     lambda a: re.search(options.contender, a.key))
         self.samples, self.failures, self.results = {}, {}, {}
 
     def measure(self, workloads, repetitions=None):
@@ -68,7 +66,11 @@ class Session:
                 self.skipped.append(f"{workload.name}: {', '.join(missing)} cannot be found: not measured")
             else:
                 found.append(workload)
-        samples, failures = runner.measure(self.place, found, self.allocators, repetitions or self.options.repeat)
+        for workload in found:
+            workload.prepare(self.place)
+        rounds = [[(workload, self.allocators) for workload in found]] * (repetitions or self.options.repeat)
+        samples, failures = measuring.measure(rounds, lambda w, a: f"{w.name} under {a.key}",
+                                              lambda w, a: w.run(self.place, a))
         self.samples.update(samples)
         self.failures.update(failures)
         return found, samples
@@ -127,44 +129,13 @@ class Session:
         rows = [{"workload": w, "allocator": a, "repetition": i, "cpu_seconds": round(s.cpu, 6),
                  **{k: v for k, v in dataclasses.asdict(s).items() if k != "reported"}, **s.reported}
                 for (w, a), values in self.samples.items() for i, s in enumerate(values)]
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        with open(self.options.csv, "w", newline="") as file:
-            out = csv.DictWriter(file, columns, restval="")
-            out.writeheader()
-            out.writerows(rows)
+        measuring.write_csv(self.options.csv, rows)
         failures = [{"workload": w, "allocator": a, "why": why} for (w, a), why in self.failures.items()]
         with open(self.options.json, "w") as file:
             json.dump({"machine": machine(), "percent_of_work": self.place.percent,
                        "allocators": {a.key: peers.version(a) for a in self.allocators}, "skipped": self.skipped,
                        "failures": failures, "samples": rows, **self.results}, file, indent=1)
         print(f"all samples in {self.options.csv} and {self.options.json}")
-
-
-def machine():
-    thp = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
-    offered = thp.read_text().split("[")[1].split("]")[0] if thp.exists() else "none"
-    return {"processors": os.cpu_count(), "kernel": os.uname().release, "transparent_huge_pages": offered}
-
-
-class OtherWork:
-    """How much of the processors others take meanwhile: with threads that have to wait for them, ratios mislead."""
-
-    def __init__(self):
-        self.started, self.busy, self.own = time.monotonic(), self.busy_seconds(), self.own_seconds()
-
-    @staticmethod
-    def busy_seconds():
-        user, nice, system, _, _, irq, soft_irq, *_ = map(int, pathlib.Path("/proc/stat").read_text().split()[1:8])
-        return (user + nice + system + irq + soft_irq) / os.sysconf("SC_CLK_TCK")
-
-    @staticmethod
-    def own_seconds():
-        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return sum(u.ru_utime + u.ru_stime for u in used)
-
-    def share(self):
-        others = self.busy_seconds() - self.busy - (self.own_seconds() - self.own)
-        return max(0, others) / (time.monotonic() - self.started) / os.cpu_count()
 
 
 def main():
@@ -175,13 +146,11 @@ def main():
         return 0
     with tempfile.TemporaryDirectory(prefix="miniheap-preload-") as folder:
         session = Session(options, folder)
-        wanted = os.environ.get("MINIHEAP_PRELOAD_LIBRARY") and re.search(options.contender, peers.OURS)
-        if not session.allocators or wanted and session.allocators[-1].key != peers.OURS:
+        library = os.environ.get("MINIHEAP_PRELOAD_LIBRARY")
+        if not session.allocators or peers.lack_ours(session.allocators, library, options.contender):
             print("nothing to measure", *session.skipped, sep="\n", file=sys.stderr)
             return 1
-        facts = machine()
-        print(f"{facts['processors']} processors, huge pages: {facts['transparent_huge_pages']}; "
-              f"{options.repeat} repetitions, {session.place.percent} % of the work; "
+        print(f"{in_words(machine())}; {options.repeat} repetitions, {session.place.percent} % of the work; "
               + ("the best of them" if options.least else "medians"))
         for a in session.allocators:
             print(f"  {a.key:<{tables.FIRST}} {peers.version(a)}")
@@ -191,19 +160,11 @@ def main():
         for measure in chosen or [session.compare]:
             measure()
         session.results["other_work"] = share = other_work.share()
-        if share > 0.03:
-            print(painted(f"other work took {share:.0%} of the processors: take no ratio from here as a result", "33"))
-        for reason in session.skipped:
-            print(painted("skipped", "33") + " " + reason)
-        for (workload, key), why in session.failures.items():
-            print(painted("FAILED", "31") + f"  {workload} under {key}: {why.splitlines()[0]}")
+        print_doubts(share, "ratio", session.skipped,
+                     [(f"{workload} under {key}", why) for (workload, key), why in session.failures.items()])
         session.write()
         return 1 if session.failures else 0
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that what was started is stopped
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command.run(main)

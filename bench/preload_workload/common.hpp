@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the workloads of bench/preload share: cheap numbers, sizes as programs ask for them, objects that notice when
+// What the workloads of bench/preload share: sizes as programs ask for them, objects that notice when
 // somebody else wrote to them, and the line in which a workload says how fast it was.
 #pragma once
 
+#include "../numbers.hpp"
+
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,24 +15,6 @@ namespace workload {
 
 constexpr std::size_t KiB = 1024;
 constexpr std::size_t MiB = 1024 * KiB;
-
-/// A linear congruence of which the high half is used: the same numbers in each process, at three instructions.
-class numbers {
- public:
-  explicit numbers(std::uint64_t seed) noexcept : state_{seed * 0x9e3779b97f4a7c15u + 1} {}
-
-  std::uint64_t next() noexcept {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return state_ >> 32;
-  }
-
-  std::size_t below(std::size_t bound) noexcept { return static_cast<std::size_t>((next() * bound) >> 32); }
-
-  std::size_t between(std::size_t low, std::size_t high) noexcept { return low + below(high - low + 1); }
-
- private:
-  std::uint64_t state_;
-};
 
 /// As many sizes in each doubling from `low` on, `doublings` of them.
 inline std::size_t log_size(numbers& random, std::size_t low, std::size_t doublings) noexcept {

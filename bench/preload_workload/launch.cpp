@@ -27,8 +27,8 @@ double now() {
 
 pid_t child = 0;
 
-// Whoever ends this program means the one that it started.
-void pass_on(int signal) { kill(child, signal); }
+// Whoever ends this program means the one that it started, and those that that one started: a compiler is several.
+void pass_on(int signal) { kill(-child, signal); }
 
 }  // namespace
 
@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
     std::perror("launch");
     return 2;
   }
+  setpgid(child, child);  // in both, as either may come first
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);  // nothing stays behind when this program is killed
     execvp(argv[2], argv + 2);
@@ -51,7 +52,7 @@ int main(int argc, char** argv) {
     _exit(127);
   }
   std::signal(SIGTERM, pass_on);
-  std::signal(SIGINT, SIG_IGN);  // from a terminal the child gets its own
+  std::signal(SIGINT, SIG_IGN);  // from a terminal: whoever measures gets it too, and ends this program
 
   int status = 0;
   rusage used{};

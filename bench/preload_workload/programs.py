@@ -6,9 +6,9 @@ import pathlib
 import shutil
 import sys
 
+from comparison.measuring import Failed
 from preload_workload import inputs
 from preload_workload.redis_load import RedisLoad
-from preload_workload.runner import Failed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,8 @@
 import subprocess
 import time
 
-from preload_workload.allocators import clean_environment
-from preload_workload.runner import Failed
+from comparison.allocators import clean_environment
+from comparison.measuring import Failed
 
 
 class RedisLoad:

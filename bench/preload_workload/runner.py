@@ -3,19 +3,11 @@
 
 import dataclasses
 import pathlib
-import random
 import re
 import subprocess
-import sys
 
-from preload_workload.allocators import clean_environment
-from report import Progress
-
-TIMEOUT_SECONDS = 300
-
-
-class Failed(Exception):
-    """A program ended as it should not have."""
+from comparison.allocators import clean_environment
+from comparison.measuring import TIMEOUT_SECONDS, Failed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,25 +75,3 @@ class Place:
         for variables in environments:
             environment.update(variables)
         return Child(self.folder, self.build, [str(part) for part in command], environment)
-
-
-def measure(place, workloads, allocators, repetitions):
-    """(samples, failures): samples by (workload name, allocator key); no sample of a pair that failed once."""
-    samples, failures = {}, {}
-    progress = Progress(len(workloads) * len(allocators) * repetitions)
-    order = random.Random(1)
-    for workload in workloads:
-        workload.prepare(place)
-    for _ in range(repetitions):
-        for workload in workloads:
-            for allocator in order.sample(allocators, len(allocators)):
-                key = workload.name, allocator.key
-                if key not in failures:
-                    try:
-                        samples.setdefault(key, []).append(workload.run(place, allocator))
-                    except Failed as failure:
-                        failures[key] = str(failure)
-                        samples.pop(key, None)
-                        print(f"\n{workload.name} under {allocator.key}: {failure}", file=sys.stderr, flush=True)
-                progress.step(f"{workload.name} under {allocator.key}")
-    return samples, failures

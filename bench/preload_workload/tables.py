@@ -3,23 +3,16 @@
 
 import statistics
 
-from preload_workload.allocators import OURS
-from report import painted
+from comparison.allocators import OURS
+from comparison.terminal import BOLD, CELL, marked, painted
 
 CPU_GOAL, RSS_GOAL = 0.95, 0.92  # geometric means, at most
 CPU_LIMIT, RSS_LIMIT = 1.15, 1.10  # any workload, at most
-FIRST, CELL = 18, 11
-
-
-def cell(text, missed=None, width=CELL):
-    """`missed` is None where there is no goal."""
-    mark = "!" if missed else " "
-    code = {None: None, True: "31", False: "32"}[missed]
-    return painted(f"{text + mark:>{width}}", code) if code else f"{text + mark:>{width}}"
+FIRST = 18
 
 
 def heading(title, columns, first=""):
-    print(painted(title, "1"))
+    print(painted(title, BOLD))
     print(f"  {first:<{FIRST}}" + "".join(f"{column + ' ':>{CELL}}" for column in columns))
 
 
@@ -57,14 +50,14 @@ class Ratios:
     def print(self, title, unit, limit):
         heading(title, [f"best, {unit}", *(a.key for a in self.allocators)])
         for workload, best in self.best.items():
-            cells = [cell(f"{best:.3f}" if unit == "s" else f"{best:.1f}")]
+            cells = [marked(f"{best:.3f}" if unit == "s" else f"{best:.1f}")]
             for a in self.allocators:
                 ratio = self.by_pair.get((workload, a.key))
                 judged = limit and a.key == OURS and ratio is not None
-                cells.append(cell("failed" if ratio is None else f"{ratio:.2f}", ratio > limit if judged else None))
+                cells.append(marked("failed" if ratio is None else f"{ratio:.2f}", ratio > limit if judged else None))
             line(workload, cells)
         if self.means:
-            line("geometric mean", [cell(""), *(cell(f"{self.means[a.key]:.2f}") for a in self.allocators)])
+            line("geometric mean", [marked(""), *(marked(f"{self.means[a.key]:.2f}") for a in self.allocators)])
             if self.compared < len(self.best):
                 print(f"  (the means are over the {self.compared} workloads that all of them finished)")
         print()
@@ -72,13 +65,13 @@ class Ratios:
 
 def verdict(text, value, goal):
     shown = f"{value}" if isinstance(value, int) else f"{value:.2f}"
-    print(f"  {text:<72}" + cell(shown, value > goal) + f" goal {goal:g}")
+    print(f"  {text:<72}" + marked(shown, value > goal) + f" goal {goal:g}")
     return value <= goal
 
 
 def print_verdicts(cpu, rss):
     """Ours against the goals; the number of those met and of all."""
-    print(painted("miniheap against the goals", "1"))
+    print(painted("miniheap against the goals", BOLD))
     failed = [workload for workload in cpu.best if workload not in cpu.of_ours()]
     met = [verdict("workloads that failed " + ", ".join(failed), len(failed), 0)]
     for what, ratios, goal, limit in (("CPU time", cpu, CPU_GOAL, CPU_LIMIT), ("peak RSS", rss, RSS_GOAL, RSS_LIMIT)):
@@ -108,11 +101,11 @@ def print_pairs(values, allocators):
             ["16 bytes", "32 bytes", "64 bytes", "/ mimalloc", "", ""])
     for a in allocators:
         times = [values.get((size, a.key)) for size in sizes]
-        cells = [cell("failed" if t is None else f"{t:.2f}") for t in times]
+        cells = [marked("failed" if t is None else f"{t:.2f}") for t in times]
         for size, t in zip(sizes, times):
             peer = values.get((size, "mimalloc"))
             if t is not None and peer:
-                cells.append(cell(f"{t / peer:.2f}", t / peer > 0.75 if a.key == OURS else None))
+                cells.append(marked(f"{t / peer:.2f}", t / peer > 0.75 if a.key == OURS else None))
         line(a.key, cells)
     print()
 
@@ -124,13 +117,14 @@ def print_scaling(rates, allocators):
     for a in allocators:
         ours = a.key == OURS
         one, two = (rates.get((name, a.key)) for name in ("churn_1", "churn_2"))
-        cells = [cell("failed" if rate is None else f"{rate / 1e6:.1f}") for rate in (one, two)]
-        cells.append(cell("-") if not one or not two else cell(f"{two / one:.2f}", two / one < 1.9 if ours else None))
+        cells = [marked("failed" if rate is None else f"{rate / 1e6:.1f}") for rate in (one, two)]
+        ratio = two / one if one and two else None
+        cells.append(marked("-") if ratio is None else marked(f"{ratio:.2f}", ratio < 1.9 if ours else None))
         for name in ("producer_single", "producer_batch"):
             rate, peer = rates.get((name, a.key)), rates.get((name, "mimalloc"))
-            cells.append(cell("failed" if rate is None else f"{rate / 1e6:.1f}"))
+            cells.append(marked("failed" if rate is None else f"{rate / 1e6:.1f}"))
             ratio = rate / peer if rate and peer else None
-            cells.append(cell("-") if ratio is None else cell(f"{ratio:.2f}", ratio < 1 if ours else None))
+            cells.append(marked("-") if ratio is None else marked(f"{ratio:.2f}", ratio < 1 if ours else None))
         line(a.key, cells)
     print()
 
@@ -141,13 +135,13 @@ def print_idle(values, shell_kib, allocators):
             " and sh -c : (250 KiB)", ["peak, MiB", "at once, %", "1 s later,%", "sh, KiB", "over glibc"])
     for a in allocators:
         peak = values.get(("peak_mib", a.key))
-        cells = [cell("failed" if peak is None else f"{peak:.0f}")]
+        cells = [marked("failed" if peak is None else f"{peak:.0f}")]
         for name in ("at_once_mib", "after_a_second_mib"):
             share = None if peak is None else 100 * values[name, a.key] / peak
-            cells.append(cell("-") if share is None else cell(f"{share:.1f}", share > 1 if a.key == OURS else None))
+            cells.append(marked("-") if share is None else marked(f"{share:.1f}", share > 1 if a.key == OURS else None))
         shell, plain = shell_kib.get(a.key), shell_kib.get("glibc")
-        cells.append(cell("failed" if shell is None else f"{shell:.0f}"))
+        cells.append(marked("failed" if shell is None else f"{shell:.0f}"))
         over = shell - plain if shell is not None and plain is not None else None
-        cells.append(cell("-") if over is None else cell(f"{over:.0f}", over > 250 if a.key == OURS else None))
+        cells.append(marked("-") if over is None else marked(f"{over:.0f}", over > 250 if a.key == OURS else None))
         line(a.key, cells)
     print()

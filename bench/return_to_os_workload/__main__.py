@@ -5,13 +5,12 @@ import argparse
 import json
 import os
 import pathlib
-import re
-import signal
 import sys
 
-from preload_workload.__main__ import OtherWork, machine
-from preload_workload.allocators import OURS
-from report import painted
+from comparison import allocators, command
+from comparison.allocators import OURS
+from comparison.machine import OtherWork, in_words, machine
+from comparison.terminal import GREEN, RED, YELLOW, painted, print_doubts
 from return_to_os_workload import contenders, documents, measure, scenarios
 
 DESCRIPTION = """\
@@ -59,7 +58,7 @@ def take(mode, options):
     if mode == "malloc":
         library = os.environ.get("MINIHEAP_PRELOAD_LIBRARY")
         chosen, skipped = contenders.of_malloc(library, options.contender)
-        if library and re.search(options.contender, OURS) and OURS not in [c.key for c in chosen]:
+        if allocators.lack_ours(chosen, library, options.contender):
             print(*skipped, sep="\n", file=sys.stderr)
             return None
     else:
@@ -100,28 +99,20 @@ def show(mode, options):
         print(f"{file} is not there: measure without --reuse first", file=sys.stderr)
         return False
     stored = json.loads(file.read_text())
-    facts = stored["machine"]
-    print(f"{mode}: {facts['processors']} processors, huge pages: {facts['transparent_huge_pages']}; "
-          f"{stored['repetitions']} repetitions, {stored['percent']} % of the amounts; medians")
+    print(f"{mode}: {in_words(stored['machine'])}; {stored['repetitions']} repetitions, {stored['percent']} % of the amounts; medians")
     for key, version in stored["contenders"].items():
         print(f"  {key:<22} {version}")
     print()
     for table in documents.tables_of(mode, stored, stored["asked"]):
         table.print()
     if mode == "malloc" and OURS in stored["contenders"]:
-        print(f"  {painted('!', '31')} above what must be reached, {painted('+', '32')} the goal is reached\n")
-    if stored["other_work"] > 0.03:
-        print(painted(f"other work took {stored['other_work']:.0%} of the processors: take no CPU time from here as a "
-                      "result", "33"))
-    for reason in stored["skipped"]:
-        print(painted("skipped", "33") + " " + reason)
-    for failure in stored["failures"]:
-        print(painted("FAILED", "31") + f"  {failure['scenario']} with {failure['contender']}: "
-              + failure["why"].splitlines()[0])
+        print(f"  {painted('!', RED)} above what must be reached, {painted('+', GREEN)} the goal is reached\n")
+    print_doubts(stored["other_work"], "CPU time", stored["skipped"],
+                 [(f"{failed['scenario']} with {failed['contender']}", failed["why"]) for failed in stored["failures"]])
     if not options.docs:
         drawn = documents.draw(file, options.output)
         if drawn is None:
-            print(painted("skipped", "33") + " charts: there is no matplotlib (package python3-matplotlib)")
+            print(painted("skipped", YELLOW) + " charts: there is no matplotlib (package python3-matplotlib)")
         elif drawn:
             print("charts: " + ", ".join(str(options.output / name) for name in drawn))
     print(f"samples in {options.output / mode}.csv, medians in {file}\n")
@@ -146,8 +137,4 @@ def main():
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that what was started is stopped
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command.run(main)

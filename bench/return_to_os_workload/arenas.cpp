@@ -3,10 +3,8 @@
 // SCENARIO PERCENT.
 
 #include "arena_memory.hpp"
-#include "scenarios.hpp"
+#include "in_program.hpp"
 
-#include <cstdio>
-#include <cstdlib>
 #include <string_view>
 
 namespace {
@@ -14,27 +12,10 @@ namespace {
 using namespace return_to_os;
 
 template <class Memory>
-constexpr scenario<Memory> single_threaded[] = {
-    {"survivors_0.1", survivors<Memory, 1>},
-    {"survivors_1", survivors<Memory, 10>},
-    {"survivors_5", survivors<Memory, 50>},
-    {"survivors_10", survivors<Memory, 100>},
-    {"survivors_25", survivors<Memory, 250>},
-    {"survivors_50", survivors<Memory, 500>},
-    {"shift", shift<Memory>},
-    {"nothing", [](stage<Memory>& s) noexcept { s.start(); }},
-};
-
-template <class Memory>
 bool play_with(std::string_view scenario, std::size_t percent) {
   Memory memory;
-  return play(memory, {}, single_threaded<Memory>, scenario, percent);
+  return play<of_arenas>(memory, {}, scenario, percent);
 }
-
-struct contender {
-  std::string_view name;
-  bool (*play)(std::string_view scenario, std::size_t percent);
-};
 
 using unlocked_arena = miniheap::miniheap_arena<miniheap::mmap_source, miniheap::no_lock>;
 
@@ -46,12 +27,4 @@ constexpr contender contenders[] = {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const std::string_view memory = argc > 2 ? argv[1] : "";
-  const std::size_t percent = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 100;
-  for (const contender& c : contenders) {
-    if (c.name == memory && c.play(argv[2], percent)) return 0;
-  }
-  std::fprintf(stderr, "usage: %s arena|arena_no_lock|pmr_pool SCENARIO [PERCENT]\n", argv[0]);
-  return 2;
-}
+int main(int argc, char** argv) { return play_with_one_of(contenders, argc, argv); }

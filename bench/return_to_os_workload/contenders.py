@@ -3,12 +3,11 @@
 
 import dataclasses
 import glob
-import pathlib
 import platform
 import re
 
-from preload_workload import allocators
-from preload_workload.allocators import OURS, Allocator
+from comparison import allocators
+from comparison.allocators import Allocator
 
 SCUDO = f"/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.scudo_standalone-{platform.machine()}.so"
 
@@ -33,24 +32,22 @@ class Contender:
 def of_malloc(library, pattern):
     """(contenders, sentences about those that were left out)."""
     scudo = sorted(glob.glob(SCUDO))
-    known = [a for a in allocators.PEERS if a.key != "glibc_thp"]
-    known.append(Allocator("scudo", scudo[-1] if scudo else "libclang_rt.scudo_standalone", "libclang-rt-14-dev"))
-    if library:
-        known.append(Allocator(OURS, str(pathlib.Path(library).resolve()), "none, built here", "ours"))
-    chosen, skipped = [], []
-    for allocator in known:
-        asked = [False, True] if allocator.key == "glibc" else [False]
-        keys = [allocator.key + ("_trim" if is_asked else "") for is_asked in asked]
-        if not any(re.search(pattern, key) for key in keys):
-            continue
-        if reason := allocators.why_not(allocator):
-            skipped.append(f"{allocator.key}: {reason}: not measured")
-            continue
-        for key, is_asked in zip(keys, asked):
-            if re.search(pattern, key):
-                version = allocators.version(allocator) + (", malloc_trim(0) after each drop" if is_asked else "")
-                chosen.append(Contender(key, "return_to_os", after=("trim",) if is_asked else (), version=version,
-                                        environment=tuple(allocator.environment().items()), is_asked=is_asked))
+    peers = [a for a in allocators.PEERS if a.key != "glibc_thp"]
+    peers.append(Allocator("scudo", scudo[-1] if scudo else "libclang_rt.scudo_standalone", "libclang-rt-14-dev"))
+
+    def wanted(allocator):
+        """Its keys: glibc's malloc is played with twice, the second time by a program that asks it to give back."""
+        keys = ["glibc", "glibc_trim"] if allocator.key == "glibc" else [allocator.key]
+        return [key for key in keys if re.search(pattern, key)]
+
+    found, skipped = allocators.choose(peers, library, wanted)
+    chosen = []
+    for allocator in found:
+        for key in wanted(allocator):
+            is_asked = key != allocator.key
+            version = allocators.version(allocator) + (", malloc_trim(0) after each drop" if is_asked else "")
+            chosen.append(Contender(key, "return_to_os", after=("trim",) if is_asked else (), version=version,
+                                    environment=tuple(allocator.environment().items()), is_asked=is_asked))
     return chosen, skipped
 
 

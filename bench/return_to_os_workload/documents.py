@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 
-from preload_workload.allocators import OURS
+from comparison.allocators import OURS
+from comparison.machine import TOO_MUCH_OTHER_WORK
 from return_to_os_workload import scenarios, tables
 
 PAGE = pathlib.Path("docs/return-to-os.md")
@@ -75,7 +76,7 @@ def lost_time(table):
 
 def disturbance(stored):
     worst = max(part["other_work"] for part in stored.values())
-    if worst > 0.03:
+    if worst > TOO_MUCH_OTHER_WORK:
         yield from ["", f"**Other work took up to {worst:.0%} of the processors meanwhile, so the CPU times on this page "
                     "are no results.**"]
 

@@ -2,18 +2,11 @@
 """Plays scenarios and turns what the programs print into medians."""
 
 import csv
-import random
 import statistics
 import subprocess
-import sys
 
-from report import Progress
-
-TIMEOUT_SECONDS = 300
-
-
-class Failed(Exception):
-    """A program ended as it should not have."""
+from comparison import measuring
+from comparison.measuring import TIMEOUT_SECONDS, Failed
 
 
 def play(contender, build, scenario, percent):
@@ -34,26 +27,16 @@ def play(contender, build, scenario, percent):
 def measure(scenarios, contenders, build, percent, repetitions, own_bytes):
     """(plays, failures): plays by (scenario name, contender key), a list of lists of samples. `own_bytes` is what the
     program takes without a call of malloc."""
-    plays, failures = {}, {}
-    rounds = [[s for s in scenarios if number == 0 or not s.once] for number in range(repetitions)]
-    progress = Progress(sum(map(len, rounds)) * len(contenders))
-    order = random.Random(1)
-    for played in rounds:
-        for scenario in played:
-            for contender in order.sample(contenders, len(contenders)):
-                key = scenario.name, contender.key
-                if key not in failures:
-                    try:
-                        samples = play(contender, build, scenario.name, percent)
-                        for sample in samples:
-                            sample["held"] -= own_bytes
-                        plays.setdefault(key, []).append(samples)
-                    except Failed as failure:
-                        failures[key] = str(failure)
-                        plays.pop(key, None)
-                        print(f"\n{scenario.name} with {contender.key}: {failure}", file=sys.stderr, flush=True)
-                progress.step(f"{scenario.name} with {contender.key}")
-    return plays, failures
+    rounds = [[(scenario, contenders) for scenario in scenarios if number == 0 or not scenario.once]
+              for number in range(repetitions)]
+
+    def samples_of(scenario, contender):
+        samples = play(contender, build, scenario.name, percent)
+        for sample in samples:
+            sample["held"] -= own_bytes
+        return samples
+
+    return measuring.measure(rounds, lambda s, c: f"{s.name} with {c.key}", samples_of)
 
 
 def at_points(samples, measure_of):
@@ -88,15 +71,9 @@ def summary(plays, measure_of):
 
 
 def write_samples(path, plays):
-    with open(path, "w", newline="") as file:
-        out = csv.writer(file)
-        columns = None
-        for (scenario, contender), repetitions in plays.items():
-            for number, samples in enumerate(repetitions, 1):
-                for step, sample in enumerate(samples):
-                    if columns is None:
-                        columns = list(sample)
-                        out.writerow(["scenario", "contender", "repetition", "step", *columns])
-                    out.writerow([scenario, contender, number, step, *(
-                        int(value) if isinstance(value, float) and value.is_integer() else value
-                        for value in sample.values())])
+    measuring.write_csv(path, [
+        {"scenario": scenario, "contender": contender, "repetition": number, "step": step,
+         **{name: int(value) if isinstance(value, float) and value.is_integer() else value
+            for name, value in sample.items()}}
+        for (scenario, contender), repetitions in plays.items()
+        for number, samples in enumerate(repetitions, 1) for step, sample in enumerate(samples)])

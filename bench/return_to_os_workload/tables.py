@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
 """The tables, once as aligned text for a terminal and once as Markdown for docs/."""
 
-from preload_workload.allocators import OURS
-from report import painted
+from comparison.allocators import OURS
+from comparison.terminal import BOLD, GREEN, RED, cell, painted
 from return_to_os_workload import scenarios
 
 FIRST, SECOND, CELL = 42, 25, 10
@@ -37,7 +37,7 @@ class Table:
                        point.goal)
 
     def print(self):
-        print(painted(self.title, "1"))
+        print(painted(self.title, BOLD))
         extra = ["best peer", "at least", "goal"] if self.judged else []
         width = {key: max(CELL, len(key) + 2) for key in self.keys}
         print(f"  {'':<{FIRST}}{'':<{SECOND}}" + "".join(f"{key + ' ':>{width[key]}}" for key in self.keys)
@@ -46,8 +46,9 @@ class Table:
             cells = ""
             for key in self.keys:
                 value = values.get(key)
-                cells += self.cell("failed" if key not in values else number(value), width[key],
-                                   self.mark(key, value, at_least, goal))
+                mark = self.mark(key, value, at_least, goal)
+                cells += cell(("failed" if key not in values else number(value)) + mark, width[key],
+                              {"!": RED, "+": GREEN}.get(mark))
             if self.judged:
                 cells += "".join(f"{number(value) + ' ':>{CELL}}" for value in (best, at_least, goal))
             print(f"  {scenario:<{FIRST}}{point:<{SECOND}}{cells}".rstrip())
@@ -59,11 +60,6 @@ class Table:
         if key != OURS or value is None or at_least is None:
             return " "
         return "!" if value > at_least else "+" if value <= goal else " "
-
-    @staticmethod
-    def cell(text, width, mark):
-        code = {"!": "31", "+": "32"}.get(mark)
-        return painted(f"{text + mark:>{width}}", code) if code else f"{text + mark:>{width}}"
 
     def markdown(self):
         heads = [self.heading(key) for key in self.keys] + (["at least", "goal"] if self.judged else [])

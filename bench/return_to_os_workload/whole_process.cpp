@@ -30,8 +30,8 @@ int main(int argc, char** argv) {
   const std::string_view name = argc > 1 ? argv[1] : "";
   const std::size_t percent = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 100;
   process_malloc memory{argc > 3 && std::string_view{argv[3]} == "trim"};
-  if (play(memory, {}, scenarios<process_malloc>, name, percent)) return 0;
+  if (play<of_malloc>(memory, {}, name, percent)) return 0;
   std::fprintf(stderr, "usage: %s SCENARIO [PERCENT [trim]]; the scenarios are:\n", argv[0]);
-  for (const auto& s : scenarios<process_malloc>) std::fprintf(stderr, "  %s\n", s.name.data());
+  for (const auto& s : scenarios_of<of_malloc, process_malloc>) std::fprintf(stderr, "  %s\n", s.name.data());
   return 2;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../contender/concept.hpp"
+#include "../numbers.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -27,24 +28,7 @@ inline void keep(T* p) noexcept {
 // program did something in between.
 inline void clobber() noexcept { asm volatile("" : : : "memory"); }
 
-// Cheap numbers, the same in each process: a linear congruence, its high half used.
-class numbers {
- public:
-  std::uint64_t next() noexcept {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return state_ >> 32;
-  }
-
-  std::size_t below(std::size_t bound) noexcept { return static_cast<std::size_t>((next() * bound) >> 32); }
-
-  std::uint64_t next64() noexcept {
-    const std::uint64_t high = next();
-    return high << 32 | next();
-  }
-
- private:
-  std::uint64_t state_ = 0x9e3779b97f4a7c15u;
-};
+using workload::numbers;
 
 inline std::vector<std::size_t> random_order(std::size_t count) {
   std::vector<std::size_t> order(count);

@@ -17,7 +17,7 @@
 
 namespace miniheap {
 
-/// Owns miniheaps and mappings, and gives them back: an empty miniheap at once (but for a reserve), a large allocation
+/// Owns miniheaps and ranges, and gives them back: an empty miniheap at once (but for a reserve), a large allocation
 /// when it is freed, everything in `release()` and in the destructor.
 ///
 /// Thread safety is the lock policy's; with the default, any thread may call anything. Complexities are given for `n`
@@ -162,7 +162,7 @@ class miniheap_arena {
     return detail::stats_of(core_);
   }
 
-  /// Gives back what the reserve has above `target_bytes`: idle mappings, empty miniheaps, dirty pages of the sparsest
+  /// Gives back what the reserve has above `target_bytes`: idle ranges, empty miniheaps, dirty pages of the sparsest
   /// miniheaps. Returns how many bytes were unmapped or dropped. O(miniheaps that give something).
   std::size_t trim(std::size_t target_bytes = 0) noexcept {
     const entry_guard guard = enter();

@@ -27,9 +27,10 @@ enum class check_level : unsigned char {
 struct arena_config {
   /// Size and alignment of a miniheap: a power of two from 64 KiB to 64 MiB.
   std::size_t miniheap_bytes = 4 * MiB;
-  /// Requests of more bytes than this get a mapping of their own; 0 stands for half a miniheap, which is also the most.
-  std::size_t large_threshold_bytes = 0;
-  /// Free memory that is kept for reuse (empty miniheaps, free pages that were used, freed mappings) is bounded. The
+  /// Requests of more bytes than this are no part of a miniheap; at least 8 KiB, and where it is more than half a
+  /// miniheap, that counts.
+  std::size_t large_threshold_bytes = 256 * KiB;
+  /// Free memory that is kept for reuse (empty miniheaps, free pages that were used, freed ranges) is bounded. The
   /// bound follows what the program does, between this floor ...
   std::size_t reserve_floor_bytes = 512 * KiB;
   /// ... and this ceiling. A ceiling that is not above the floor is the bound. 0: all goes back at once.

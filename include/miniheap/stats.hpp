@@ -14,14 +14,14 @@ struct arena_stats {
   std::size_t empty_miniheaps = 0;      ///< of them, those without a used page
   std::size_t mappings = 0;             ///< large allocations
   std::size_t allocations = 0;          ///< live allocations of any size
-  std::size_t reserve_bytes = 0;        ///< kept for reuse: empty miniheaps as a whole, dirty pages, idle mappings
+  std::size_t reserve_bytes = 0;        ///< kept for reuse: empty miniheaps as a whole, dirty pages, idle ranges
   std::size_t reserve_limit_bytes = 0;  ///< what may be kept now, see `arena_config::reserve_floor_bytes`
   std::size_t peak_mapped_bytes = 0;    ///< most that `mapped_bytes` ever was
   std::size_t mapped_bytes = 0;         ///< from the page source, now
   std::size_t live_bytes = 0;           ///< usable bytes of live allocations
   std::size_t free_slot_bytes = 0;      ///< free slots in slabs
   std::size_t slab_waste_bytes = 0;     ///< tails of slabs that hold no slot
-  std::size_t dirty_page_bytes = 0;     ///< free pages that were used, and idle mappings: resident, to be used again
+  std::size_t dirty_page_bytes = 0;     ///< free pages that were used, and idle ranges: resident, to be used again
   std::size_t clean_page_bytes = 0;     ///< free pages that were purged or never used: addresses without memory
   std::size_t head_bytes = 0;           ///< page maps
   std::size_t cache_bytes = 0;          ///< free slots that threads keep in stock (`thread_cached`)

@@ -3,6 +3,7 @@
 #include "model/driver.hpp"
 #include "model/shadow.hpp"
 
+#include <algorithm>
 #include <new>
 
 namespace model {
@@ -12,7 +13,7 @@ class drunkard {
  public:
   drunkard(tested_arena& arena, std::uint64_t seed) : arena_{arena}, random_{seed}, shadow_{arena} {
     const miniheap::arena_config config = arena_.config();
-    threshold_bytes_ = config.large_threshold_bytes != 0 ? config.large_threshold_bytes : config.miniheap_bytes / 2;
+    threshold_bytes_ = std::min(config.large_threshold_bytes, config.miniheap_bytes / 2);
     is_tiny_ = config.miniheap_bytes == 64 * miniheap::KiB;
   }
 

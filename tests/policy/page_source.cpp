@@ -112,3 +112,48 @@ TEST_CASE("mmap_source: populated pages are resident, and keep what they hold", 
   CHECK(is_filled(p + 8, 32 * KiB - 8, 0));
   CHECK(source.unmap(p, 64 * KiB));
 }
+
+TEST_CASE("mmap_source: takes back parts, and neighbours in one call", "[page_source]") {
+  mmap_source source;
+  auto* const p = static_cast<std::byte*>(source.map(64 * KiB, 4096));
+  REQUIRE(p != nullptr);
+  std::memset(p, 1, 64 * KiB);
+  CHECK(source.unmap(p + 16 * KiB, 16 * KiB));
+  CHECK(is_filled(p, 16 * KiB, 1));
+  CHECK(is_filled(p + 32 * KiB, 32 * KiB, 1));
+  source.prefer_huge_pages(p + 48 * KiB, 16 * KiB);  // to the kernel it is a mapping by itself now
+  CHECK(source.unmap(p + 36 * KiB, 28 * KiB));
+  CHECK(source.unmap(p, 16 * KiB));
+  CHECK(source.unmap(p + 32 * KiB, 4 * KiB));
+}
+
+TEST_CASE("mmap_source: neighbours are remapped as one, whatever the kernel takes them for", "[page_source]") {
+  mmap_source source;
+  for (const std::size_t part_bytes : {4 * KiB, 40 * KiB, 128 * KiB}) {
+    auto* const p = static_cast<std::byte*>(source.map(256 * KiB, 4096));
+    REQUIRE(p != nullptr);
+    for (std::size_t at = 0; at < 256 * KiB; ++at) p[at] = static_cast<std::byte>(at / 4096 % 251);
+    source.prefer_huge_pages(p + part_bytes, 4 * KiB);
+    auto* const q = static_cast<std::byte*>(source.remap(p, 256 * KiB, 1 * MiB, 4096));
+    REQUIRE(q != nullptr);
+    for (std::size_t at = 0; at < 256 * KiB; ++at) REQUIRE(q[at] == static_cast<std::byte>(at / 4096 % 251));
+    std::memset(q, 2, 1 * MiB);
+    CHECK(source.unmap(q, 1 * MiB));
+  }
+}
+
+TEST_CASE("mmap_source: what grows step by step seldom moves", "[page_source]") {
+  mmap_source source;
+  std::size_t moves = 0;
+  void* p = source.map(64 * KiB, 4096);
+  for (std::size_t bytes = 64 * KiB; bytes < 16 * MiB; bytes += 64 * KiB) {
+    void* const obstacle = source.map(4 * KiB, 4096);
+    void* const q = source.remap(p, bytes, bytes + 64 * KiB, 4096);
+    REQUIRE(q != nullptr);
+    moves += q != p;
+    p = q;
+    source.unmap(obstacle, 4 * KiB);
+  }
+  CHECK(moves < 32);
+  CHECK(source.unmap(p, 16 * MiB));
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
 /// The engine of an arena, below its lock: one thread at a time is in here. Routes requests to slots, spans and
-/// mappings.
+/// ranges.
 #pragma once
 
 #include <miniheap/detail/small.hpp>
@@ -10,7 +10,7 @@
 
 namespace miniheap::detail {
 
-/// What a request is served by: a slot of a slab, a span of its own, a mapping of its own.
+/// What a request is served by: a slot of a slab, a span of its own, a range of its own.
 enum class route : unsigned char { small, medium, large };
 
 /// `Small` keeps the slabs; `MiniheapLock` is the lock of one miniheap, which nobody takes here.
@@ -23,16 +23,14 @@ class engine {
   using set = typename store_type::set;
   using descriptor = typename store_type::descriptor;
 
-  static constexpr std::size_t large_threshold_bytes =
-      Config.large_threshold_bytes == 0 ? Config.miniheap_bytes / 2 : Config.large_threshold_bytes;
+  static constexpr std::size_t large_threshold_bytes = smaller(Config.large_threshold_bytes, Config.miniheap_bytes / 2);
   static constexpr std::size_t max_request_bytes = PTRDIFF_MAX - Config.miniheap_bytes;
   static constexpr bool checked = Config.checks != check_level::none;
 
   static_assert(std::has_single_bit(Config.miniheap_bytes) && Config.miniheap_bytes >= 64 * KiB &&
                     Config.miniheap_bytes <= 64 * MiB,
                 "miniheap_bytes is a power of two from 64 KiB to 64 MiB");
-  static_assert(large_threshold_bytes >= max_small_bytes && large_threshold_bytes <= Config.miniheap_bytes / 2,
-                "large_threshold_bytes is from 8 KiB to half a miniheap");
+  static_assert(large_threshold_bytes >= max_small_bytes, "large_threshold_bytes is at least 8 KiB");
   static_assert(Config.float_gain_levels >= 1 && Config.float_gain_slots >= 1,
                 "an allocation that gains nothing stays where it is");
 
@@ -166,17 +164,14 @@ class engine {
     return alignment <= page_bytes ? 1 : static_cast<std::uint32_t>(alignment / page_bytes);
   }
 
-  /// The entry of the page at `p`; nullptr for what is not in a miniheap, and so could be large. When nothing is
-  /// checked, only large allocations are taken for it.
+  /// The entry of the page at `p`; nullptr for what is not in a miniheap, and so could be large.
   [[nodiscard]] page_entry* entry_of(const void* p) const noexcept {
-    const bool is_in_miniheap = checked ? store().contains(base_of(p)) : address_of(p) != base_of(p);
-    return is_in_miniheap ? &entry_at(p) : nullptr;
+    return store().contains(base_of(p)) ? &entry_at(p) : nullptr;
   }
 
   /// The same where it takes a load; also nullptr where a search would have to tell.
   [[nodiscard, gnu::always_inline]] page_entry* recent_entry_of(const void* p) const noexcept {
-    const bool is_in_miniheap = checked ? store().contains_recently(base_of(p)) : address_of(p) != base_of(p);
-    return is_in_miniheap ? &entry_at(p) : nullptr;
+    return store().contains_recently(base_of(p)) ? &entry_at(p) : nullptr;
   }
 
   static std::uintptr_t base_of(const void* p) noexcept { return align_down(address_of(p), Config.miniheap_bytes); }

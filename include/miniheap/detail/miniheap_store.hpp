@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// An arena's memory: maps miniheaps, keeps the mappings of large allocations, holds free memory in reserve within its
+/// An arena's memory: maps miniheaps, keeps the ranges of large allocations, holds free memory in reserve within its
 /// bound, and gives the rest back.
 #pragma once
 
@@ -16,7 +16,7 @@
 namespace miniheap::detail {
 
 /// Every miniheap is in the set and in the index. After `settle` the **reserve** (empty miniheaps, dirty pages of the
-/// others, idle mappings) is within its bound, unless the page source refuses to take it.
+/// others, idle ranges) is within its bound, unless the page source refuses to take it.
 template <page_source Source, fit_policy Fit, selection_policy Selection, arena_config Config,
           class Lock = no_lock::null_mutex>
 class miniheap_store {
@@ -96,10 +96,10 @@ class miniheap_store {
     return true;
   }
 
-  /// A mapping of its own. nullptr: no memory.
+  /// A range of its own. nullptr: no memory.
   void* allocate_large(std::size_t bytes, std::size_t alignment) noexcept {
     const bool is_dense = is_large_enough_for_huge_pages();
-    void* const p = large_.allocate(supply_, bytes, alignment, reserve_limit_bytes());
+    void* const p = large_.allocate(supply_, bytes, alignment);
     if (p == nullptr) return nullptr;
     bound_.note_fresh(large_.last_fresh_bytes(), in_use_bytes());
     if (large_.is_last_fresh() && is_dense) supply_.prefer_huge_pages(p, align_up(bytes, page_bytes));
@@ -107,10 +107,11 @@ class miniheap_store {
     return p;
   }
 
-  /// See `large_mappings::resize`.
+  /// See `large_allocations::resize`.
   void* resize_large(std::uintptr_t address, std::size_t bytes, std::size_t alignment) noexcept {
     void* const p = large_.resize(supply_, address, bytes, alignment);
-    settle();  // what is left over is in reserve
+    if (p != nullptr) bound_.note_fresh(large_.last_fresh_bytes(), in_use_bytes());
+    settle();  // what the page source refused is in reserve
     return p;
   }
 
@@ -138,19 +139,17 @@ class miniheap_store {
       bound_.note_given_back(give_back(most_bytes), in_use_bytes());
   }
 
-  /// Gives back what the reserve has above `target_bytes`, the longest mappings and the sparsest miniheaps first, from
+  /// Gives back what the reserve has above `target_bytes`, the shortest ranges and the sparsest miniheaps first, from
   /// where there is more. Bytes that were unmapped or dropped.
   std::size_t give_back(std::size_t target_bytes) noexcept {
     const std::size_t before_bytes = supply_.given_back_bytes();
-    const std::size_t page_part_bytes = reserve_bytes() - large_.dirty_bytes();
-    if (large_.dirty_bytes() > page_part_bytes) {
-      large_.settle(supply_, target_bytes > page_part_bytes ? target_bytes - page_part_bytes : 0);
-    }
-    give_back_pages(target_bytes);
-    if (reserve_bytes() > target_bytes) {
+    const auto settle_large = [&] {
       const std::size_t rest_bytes = reserve_bytes() - large_.dirty_bytes();
       large_.settle(supply_, target_bytes > rest_bytes ? target_bytes - rest_bytes : 0);
-    }
+    };
+    if (2 * large_.dirty_bytes() > reserve_bytes()) settle_large();
+    give_back_pages(target_bytes);
+    if (reserve_bytes() > target_bytes) settle_large();
     return supply_.given_back_bytes() - before_bytes;
   }
 
@@ -234,7 +233,7 @@ class miniheap_store {
   /// The bound may be lower now: what has not been needed since the last epoch goes first.
   void end_epoch() noexcept {
     const std::size_t before_bytes = supply_.given_back_bytes();
-    std::size_t old_bytes = large_.take_least_idle_bytes();
+    std::size_t old_bytes = large_.take_least_dirty_bytes();
     miniheaps_.for_each_in_reserve([&](descriptor& m) {
       old_bytes += m.old_pages() * page_bytes;
       return true;
@@ -339,7 +338,7 @@ class miniheap_store {
   address_index<Config.miniheap_bytes> index_;
   page_supply<Source> supply_;
   set miniheaps_;
-  large_mappings<Config.miniheap_bytes> large_;
+  large_allocations large_;
   reserve_bound<Config> bound_;
   std::size_t recent_in_use_bytes_ = 0;
   std::size_t unnoted_bytes_ = 0;  // of activity that the bound does not know of yet

@@ -14,7 +14,8 @@ namespace miniheap {
 ///
 /// - `map(bytes, alignment)`: a readable and writable range, or nullptr. `bytes` is a multiple of 4 KiB, `alignment` a
 ///   power of two of at least 4 KiB.
-/// - `unmap(p, bytes)`: takes back a range that `map` or `remap` gave, whole. False: the range is still the caller's.
+/// - `unmap(p, bytes)`: takes back whole pages that `map` or `remap` gave: a range, a part of one, or neighbours in one
+///   call. False: they are still the caller's.
 /// - `purge(p, bytes)`: drops the contents of whole pages in a mapped range and keeps the addresses. False: nothing
 ///   was dropped. What the pages hold afterwards is unspecified.
 template <class Source>
@@ -38,9 +39,10 @@ inline constexpr bool maps_zeroed = [] {
   }
 }();
 
-/// A page source that can grow and shrink a mapping, with its contents, perhaps to another address.
+/// A page source that can grow and shrink what is mapped, with its contents, perhaps to another address.
 ///
-/// - `remap(p, old_bytes, new_bytes, alignment)`: where the range is now, or nullptr and nothing has changed.
+/// - `remap(p, old_bytes, new_bytes, alignment)`: where the range is now, or nullptr and nothing has changed. Of whole
+///   pages, as with `unmap`. `p` is aligned as is asked.
 template <class Source>
 concept remapping_page_source = page_source<Source> && requires(Source source, void* p, std::size_t n) {
   { source.remap(p, n, n, n) }

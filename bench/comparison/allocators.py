@@ -77,14 +77,20 @@ def version(allocator):
     return f"{allocator.package} {found.stdout}" if found.returncode == 0 else allocator.library
 
 
-def choose(library, pattern):
-    """The allocators to measure, and a sentence for each that was left out."""
-    all_of_them = list(PEERS)
+def choose(peers, library, is_wanted):
+    """Of the peers, and of ours if there is a library: those to measure, and a sentence for each that cannot be."""
+    known = list(peers)
     if library:
-        all_of_them.append(Allocator(OURS, str(pathlib.Path(library).resolve()), "none, built here", "ours"))
+        known.append(Allocator(OURS, str(pathlib.Path(library).resolve()), "none, built here", "ours"))
     chosen, skipped = [], []
-    for allocator in all_of_them:
-        if re.search(pattern, allocator.key):
-            reason = why_not(allocator)
-            skipped.append(f"{allocator.key}: {reason}") if reason else chosen.append(allocator)
+    for allocator in filter(is_wanted, known):
+        if reason := why_not(allocator):
+            skipped.append(f"{allocator.key}: {reason}: not measured")
+        else:
+            chosen.append(allocator)
     return chosen, skipped
+
+
+def lack_ours(chosen, library, pattern):
+    """Is ours wanted, and cannot be measured?"""
+    return bool(library and re.search(pattern, OURS)) and OURS not in [contender.key for contender in chosen]
