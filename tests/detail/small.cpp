@@ -6,6 +6,8 @@
 
 #include <miniheap/arena.hpp>
 
+#include <array>
+
 using namespace miniheap;
 
 namespace {
@@ -80,6 +82,26 @@ TEST_CASE("small: a slot that is freed in a full slab is the next to be had", "[
   require_valid(arena);
   CHECK(arena.trim() > 0);
   CHECK(arena.stats().miniheaps == 0);
+}
+
+TEST_CASE("small: what floats goes to the active slab, and not where a slot is parked", "[small]") {
+  tiny_arena arena;
+  const auto fill_up = [&] {  // but for the page of a slab
+    return std::array{arena.allocate(8 * 4096), arena.allocate(6 * 4096)};
+  };
+  const auto page_of = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) / 4096; };
+  void* sparse[85];  // slots of 48 bytes, a slab of them
+  for (void*& p : sparse) p = arena.allocate(48);
+  const auto medium = fill_up();
+  void* dense[64];  // as many as are claimed at once
+  for (void*& p : dense) p = arena.allocate(48);
+  fill_up();
+  REQUIRE(arena.stats().miniheaps == 2);
+  for (void* const p : medium) arena.deallocate(p);
+  arena.deallocate(sparse[1]);  // is parked
+  CHECK(page_of(arena.reallocate(sparse[0], 48)) == page_of(dense[0]));
+  CHECK(arena.allocate(48) != sparse[1]);
+  require_valid(arena);
 }
 
 TEMPLATE_TEST_CASE("small: an allocation floats to a fuller miniheap, but not against the order of selection",

@@ -2,6 +2,8 @@
 // What an arena says that it holds is what the kernel says that the process holds for it.
 #include <miniheap/arena.hpp>
 
+#include <sys/mman.h>
+
 #include "catch.hpp"
 #include "random.hpp"
 
@@ -69,4 +71,20 @@ TEMPLATE_TEST_CASE("returns: the estimate of what is resident agrees with the ke
   require_agreement();
   arena.trim();
   require_agreement();
+}
+
+TEST_CASE("returns: of a new miniheap only what describes the pages in use is touched", "[returns]") {
+  struct small_pages_source : mmap_source {
+    void* map(std::size_t bytes, std::size_t alignment) noexcept {
+      void* const p = mmap_source::map(bytes, alignment);
+      if (p != nullptr) ::madvise(p, bytes, MADV_NOHUGEPAGE);
+      return p;
+    }
+  };
+  constexpr arena_config half_a_miniheap{.large_threshold_bytes = 2 * MiB, .huge_pages_from_bytes = 0};
+  miniheap_arena<small_pages_source, no_lock, first_fit, fullest_first, half_a_miniheap> arena;
+  const std::size_t before_bytes = anonymous_bytes();
+  for (int n = 0; n < 32; ++n) REQUIRE(arena.try_allocate(2 * MiB) != nullptr);
+  CHECK(arena.stats().miniheaps == 32);
+  CHECK(anonymous_bytes() - before_bytes < arena.stats().head_bytes / 2);
 }
