@@ -226,3 +226,32 @@ TEST_CASE("arena: a program may give its source a state of its own", "[arena]") 
   CHECK(arena.check());
   CHECK(arena.stats().miniheaps == 0);
 }
+
+TEST_CASE("arena: a large allocation that cannot grow where it is leaves the reserve as it is", "[arena]") {
+  constexpr arena_config keeping{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 512 * KiB};
+  constexpr std::size_t buffer_bytes = 2 * MiB;
+  const auto buffer = std::make_unique<std::byte[]>(buffer_bytes);
+  using source = counting_source<buffer_source>;
+  miniheap_arena<source, no_lock, first_fit, fullest_first, keeping> arena{
+      source{buffer_source{buffer.get(), buffer_bytes}}};
+  void* const p = arena.allocate(100 * KiB);
+  void* const behind = arena.allocate(100 * KiB);
+  void* const idle = arena.allocate(300 * KiB);
+  void* const medium = arena.allocate(20 * KiB);
+  arena.deallocate(idle);
+  arena.deallocate(medium);
+  const std::size_t reserve_bytes = arena.stats().reserve_bytes;
+  REQUIRE(reserve_bytes > 300 * KiB);
+  const source_counts before = arena.source().counts();
+  for (const std::size_t bytes : {101 * KiB, 290 * KiB, 1 * MiB}) {
+    CHECK(arena.try_resize(p, bytes, 16) == nullptr);
+    CHECK(arena.usable_size(p) == 100 * KiB);
+    CHECK(arena.stats().reserve_bytes == reserve_bytes);
+  }
+  CHECK(arena.source().counts().unmap_calls == before.unmap_calls);
+  CHECK(arena.source().counts().purge_calls == before.purge_calls);
+  CHECK(arena.reallocate(p, 290 * KiB) == idle);  // so it is there for the copy
+  CHECK(arena.owns(behind));
+  CHECK(arena.source().counts().map_calls == before.map_calls);
+  CHECK(arena.check());
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <miniheap/thread_cache.hpp>
 
+#include "cached_arena.hpp"
 #include "catch.hpp"
 
 #include <algorithm>
@@ -14,26 +15,12 @@ using namespace miniheap;
 
 namespace {
 
-using counted = miniheap_arena<counting_source<>, coarse_lock<>, first_fit, fullest_first,
-                               arena_config{.miniheap_bytes = 256 * KiB, .reserve_ceiling_bytes = 0}>;
-using cached = thread_cached<counted>;
-
-std::vector<void*> allocate_some(cached& arena, int count, std::size_t bytes) {
-  std::vector<void*> all;
-  for (int n = 0; n < count; ++n) all.push_back(arena.allocate(bytes));
-  return all;
-}
-
-void deallocate_all(cached& arena, const std::vector<void*>& all) {
-  for (void* const p : all) arena.deallocate(p);
-}
-
-std::size_t source_mapped_bytes(const cached& arena) { return arena.source().counts().mapped_bytes; }
+std::size_t source_mapped_bytes(const cached_arena& arena) { return arena.source().counts().mapped_bytes; }
 
 }  // namespace
 
 TEST_CASE("thread_cached: what is in stock is not live", "[thread_cache]") {
-  cached arena{"cached"};
+  cached_arena arena{"cached"};
   CHECK(source_mapped_bytes(arena) == 0);
   const auto all = allocate_some(arena, 100, 64);
   CHECK(arena.stats().allocations == 100);
@@ -50,7 +37,7 @@ TEST_CASE("thread_cached: what is in stock is not live", "[thread_cache]") {
 }
 
 TEST_CASE("thread_cached: a slot comes back as the next one, without the arena", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   void* const p = arena.allocate(100);
   arena.deallocate(p);
   CHECK(arena.allocate(100) == p);
@@ -60,7 +47,7 @@ TEST_CASE("thread_cached: a slot comes back as the next one, without the arena",
 }
 
 TEST_CASE("thread_cached: medium allocations are kept too, large ones are not", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   void* const medium = arena.allocate(20000);
   arena.deallocate(medium);
   CHECK(arena.stats().cache_bytes >= 20480);
@@ -73,7 +60,7 @@ TEST_CASE("thread_cached: medium allocations are kept too, large ones are not", 
 }
 
 TEST_CASE("thread_cached: a thread that ends leaves nothing in stock, and no memory behind", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   std::size_t most_bytes = 0;
   for (int n = 0; n < 200; ++n) {
     std::thread{[&] { deallocate_all(arena, allocate_some(arena, 50, 200)); }}.join();
@@ -86,7 +73,7 @@ TEST_CASE("thread_cached: a thread that ends leaves nothing in stock, and no mem
 }
 
 TEST_CASE("thread_cached: what one thread allocated another one frees", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   const auto all = allocate_some(arena, 10000, 48);
   std::thread{[&] { deallocate_all(arena, all); }}.join();
   CHECK(arena.stats().allocations == 0);
@@ -96,7 +83,7 @@ TEST_CASE("thread_cached: what one thread allocated another one frees", "[thread
 }
 
 TEST_CASE("thread_cached: the last free, from another thread, gives a miniheap back", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   const auto all = allocate_some(arena, 2000, 4000);
   arena.flush();
   CHECK(arena.stats().miniheaps > 20);
@@ -105,7 +92,7 @@ TEST_CASE("thread_cached: the last free, from another thread, gives a miniheap b
 }
 
 TEST_CASE("thread_cached: trim reaches other threads at their next call", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   std::thread other;
   std::size_t in_stock = 0;
   std::uint32_t step = 0;
@@ -137,7 +124,7 @@ TEST_CASE("thread_cached: trim reaches other threads at their next call", "[thre
 }
 
 TEST_CASE("thread_cached: threads outlive arenas", "[thread_cache]") {
-  std::optional<cached> arena;
+  std::optional<cached_arena> arena;
   std::uint32_t step = 0;
   const auto await = [&](std::uint32_t n) {
     while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) < n) std::this_thread::yield();
@@ -158,11 +145,11 @@ TEST_CASE("thread_cached: threads outlive arenas", "[thread_cache]") {
 }
 
 TEST_CASE("thread_cached: many arenas in one thread", "[thread_cache]") {
-  std::vector<std::unique_ptr<cached>> arenas;
-  for (int n = 0; n < 20; ++n) arenas.push_back(std::make_unique<cached>());
-  std::vector<std::pair<cached*, void*>> all;
+  std::vector<std::unique_ptr<cached_arena>> arenas;
+  for (int n = 0; n < 20; ++n) arenas.push_back(std::make_unique<cached_arena>());
+  std::vector<std::pair<cached_arena*, void*>> all;
   for (int n = 0; n < 2000; ++n) {
-    cached& arena = *arenas[static_cast<std::size_t>(n) % arenas.size()];
+    cached_arena& arena = *arenas[static_cast<std::size_t>(n) % arenas.size()];
     all.emplace_back(&arena, arena.allocate(64));
   }
   for (const auto& [arena, p] : all) {
@@ -176,7 +163,7 @@ TEST_CASE("thread_cached: many arenas in one thread", "[thread_cache]") {
 }
 
 TEST_CASE("thread_cached: reallocate keeps contents across every kind of size", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   std::size_t bytes = 10;
   char* p = static_cast<char*>(arena.allocate(bytes));
   std::memset(p, 'x', bytes);
@@ -196,7 +183,7 @@ TEST_CASE("thread_cached: reallocate keeps contents across every kind of size", 
 }
 
 TEST_CASE("thread_cached: medium allocations grow and shrink where they are, if there is room", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   char* const p = static_cast<char*>(arena.allocate(20 * KiB));
   std::memset(p, 'x', 20 * KiB);
   for (const std::size_t next : {60u, 100u, 24u, 9u, 64u, 20u}) {
@@ -214,7 +201,7 @@ TEST_CASE("thread_cached: medium allocations grow and shrink where they are, if 
 }
 
 TEST_CASE("thread_cached: zeroed memory is zero after it was used", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   for (const std::size_t bytes : {24u, 5000u, 20000u, 200000u, 2000000u}) {
     char* p = static_cast<char*>(arena.allocate(bytes));
     std::memset(p, 'x', bytes);
@@ -246,8 +233,20 @@ TEST_CASE("thread_cached: no budget, no stock", "[thread_cache]") {
   thread_cached<
       miniheap_arena<mmap_source, coarse_lock<>, first_fit, fullest_first, arena_config{.thread_cache_bytes = 0}>>
       arena;
+  void* const large = arena.allocate(16 * MiB);  // a share of which would be a budget
   for (int n = 0; n < 100; ++n) arena.deallocate(arena.allocate(static_cast<std::size_t>(n) * 10));
   CHECK(arena.stats().cache_bytes == 0);
+  arena.deallocate(large);
+}
+
+TEST_CASE("thread_cached: without a share the budget stays what it is", "[thread_cache]") {
+  constexpr arena_config fixed{.thread_cache_bytes = 4 * KiB, .thread_cache_share = 0};
+  thread_cached<miniheap_arena<mmap_source, coarse_lock<>, first_fit, fullest_first, fixed>> arena;
+  void* const large = arena.allocate(16 * MiB);
+  for (std::size_t n = 0; n < 1000; ++n) arena.deallocate(arena.allocate(n % 100));
+  CHECK(arena.stats().cache_bytes > 0);
+  CHECK(arena.stats().cache_bytes <= 4 * KiB);
+  arena.deallocate(large);
 }
 
 TEST_CASE("thread_cached: a thread may keep a share of what is in use", "[thread_cache]") {
@@ -272,7 +271,7 @@ TEST_CASE("thread_cached: a thread may keep a share of what is in use", "[thread
 }
 
 TEST_CASE("thread_cached: dump counts what is in stock", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   arena.deallocate(arena.allocate(32));
   std::string text;
   const auto sink = [&](std::string_view piece) { text += piece; };
@@ -284,7 +283,7 @@ TEST_CASE("thread_cached: dump counts what is in stock", "[thread_cache]") {
 }
 
 TEST_CASE("thread_cached: nobody else is inside while it is locked", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   const auto nothing = [](std::string_view) {};
   arena.lock();
   bool is_dumped = true;
@@ -295,8 +294,8 @@ TEST_CASE("thread_cached: nobody else is inside while it is locked", "[thread_ca
 }
 
 TEST_CASE("thread_cached: two arenas are locked by one thread, and a sink may use another", "[thread_cache]") {
-  cached a;
-  cached b;
+  cached_arena a;
+  cached_arena b;
   a.lock();
   b.lock();
   b.unlock();
@@ -311,7 +310,7 @@ TEST_CASE("thread_cached: two arenas are locked by one thread, and a sink may us
 }
 
 TEST_CASE("thread_cached: a sink that throws leaves the arena open", "[thread_cache]") {
-  cached arena;
+  cached_arena arena;
   CHECK_THROWS(arena.try_dump([](std::string_view) { throw 1; }));
   std::thread{[&] { CHECK(arena.try_dump([](std::string_view) {})); }}.join();
 }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cached_arena.hpp"
 #include "catch.hpp"
 
 #include <optional>
@@ -15,29 +16,16 @@ using namespace miniheap;
 
 namespace {
 
-using cached = thread_cached<miniheap_arena<counting_source<>, coarse_lock<>, first_fit, fullest_first,
-                                            arena_config{.miniheap_bytes = 256 * KiB, .reserve_ceiling_bytes = 0}>>;
-
 #ifdef __SANITIZE_THREAD__
 constexpr int threads_in_child = 0;  // it gives up on a process that forks and then starts threads
 #else
 constexpr int threads_in_child = 3;
 #endif
 
-std::vector<void*> allocate_some(cached& arena, int count, std::size_t bytes) {
-  std::vector<void*> all;
-  for (int n = 0; n < count; ++n) all.push_back(arena.allocate(bytes));
-  return all;
-}
-
-void deallocate_all(cached& arena, const std::vector<void*>& all) {
-  for (void* const p : all) arena.deallocate(p);
-}
-
 }  // namespace
 
 TEST_CASE("arena_caches: a flush empties the depot, too, which is in no thread's stock", "[depot]") {
-  cached arena;
+  cached_arena arena;
   const auto all = allocate_some(arena, 500, 64);
   arena.flush();
   std::uint32_t step = 0;
@@ -68,7 +56,7 @@ TEST_CASE("arena_caches: a flush empties the depot, too, which is in no thread's
 }
 
 TEST_CASE("arena_caches: the depot goes with the arena, and starts anew after a release", "[depot]") {
-  std::optional<cached> arena{std::in_place};
+  std::optional<cached_arena> arena{std::in_place};
   for (int round = 0; round < 2; ++round) {
     const auto all = allocate_some(*arena, 500, 64);
     std::uint32_t step = 0;
@@ -87,8 +75,32 @@ TEST_CASE("arena_caches: the depot goes with the arena, and starts anew after a 
   }
 }
 
+TEST_CASE("arena_caches: trim tells of all the bytes that go back, those of stocks and depot included",
+          "[arena_caches]") {
+  cached_arena arena;
+  const auto verify = [&] {
+    const source_counts before = arena.source().counts();
+    const std::size_t told_bytes = arena.trim();
+    const source_counts& after = arena.source().counts();
+    CHECK(told_bytes > 0);
+    CHECK(told_bytes == after.purged_bytes - before.purged_bytes + before.mapped_bytes - after.mapped_bytes);
+  };
+  void* const kept = arena.allocate(64);
+  arena.deallocate(arena.allocate(20000));
+  verify();  // pages of a miniheap that stays
+  deallocate_all(arena, allocate_some(arena, 80, 8000));
+  verify();  // a miniheap, too
+  const auto all = allocate_some(arena, 500, 64);
+  arena.flush();
+  std::thread{[&] { deallocate_all(arena, all); }}.join();
+  verify();  // what was the cache of a thread, and the depot's own memory
+  arena.deallocate(kept);
+  verify();
+  CHECK(arena.stats().miniheaps == 0);
+}
+
 TEST_CASE("arena_caches: in the child of a fork the caches of other threads are spare", "[arena_caches]") {
-  std::optional<cached> arena{std::in_place};
+  std::optional<cached_arena> arena{std::in_place};
   std::vector<std::thread> others;
   std::uint32_t ready = 0;
   bool is_over = false;

@@ -57,6 +57,12 @@ struct supplied {
     batch.resize(d.allocate_batch(c, batch.data(), count));
     return batch;
   }
+  /// Slots that the depot was not asked for.
+  std::vector<void*> allocate_from_arena(std::uint32_t c, std::uint32_t count) {
+    std::vector<void*> batch(count);
+    arena.allocate_batch(c, batch.data(), count);
+    return batch;
+  }
   void deallocate(std::uint32_t c, const std::vector<void*>& batch) {
     d.deallocate_batch(c, batch.data(), static_cast<std::uint32_t>(batch.size()));
   }
@@ -118,6 +124,31 @@ TEST_CASE("depot: only full magazines are kept, and the rest goes to the arena",
   s.check();
 }
 
+TEST_CASE("depot: one magazine goes in and out", "[depot]") {
+  supplied s;
+  const std::uint32_t slots = magazine_slots(c64);
+  s.deallocate_elsewhere(c64, s.allocate(c64, slots));
+  CHECK(s.d.slots() == slots);
+  CHECK(s.allocate(c64, slots).size() == slots);
+  CHECK(s.d.slots() == 0);
+}
+
+TEST_CASE("depot: who finds some does not make it want more", "[depot]") {
+  supplied s;
+  const std::uint32_t slots = magazine_slots(c64);
+  s.deallocate_elsewhere(c64, s.allocate(c64, 2 * slots));
+  for (int n = 0; n < 2; ++n) CHECK(s.allocate(c64, slots).size() == slots);
+  s.deallocate_elsewhere(c64, s.allocate_from_arena(c64, 4 * slots));
+  CHECK(s.d.slots() == 2 * slots);
+}
+
+TEST_CASE("depot: what is asked for again and again stays for ever", "[depot]") {
+  supplied s;
+  for (int n = 0; n < 100; ++n) s.deallocate_elsewhere(c64, s.allocate(c64, 64));
+  CHECK(s.d.slots() == 64);
+  CHECK(s.arena.calls == 1);
+}
+
 TEST_CASE("depot: a thread that asks keeps what it frees in its own stock", "[depot]") {
   supplied s;
   s.deallocate(c64, s.allocate(c64, 64));
@@ -127,9 +158,7 @@ TEST_CASE("depot: a thread that asks keeps what it frees in its own stock", "[de
 
 TEST_CASE("depot: what nobody asked for is not kept, nor medium allocations", "[depot]") {
   supplied s;
-  std::vector<void*> slots(64);
-  s.arena.allocate_batch(c64, slots.data(), 64);
-  s.deallocate_elsewhere(c64, slots);
+  s.deallocate_elsewhere(c64, s.allocate_from_arena(c64, 64));
   s.deallocate_elsewhere(size_classes, s.allocate(size_classes, 64));
   CHECK(s.d.slots() == 0);
   CHECK(s.arena.out.empty());
@@ -149,14 +178,27 @@ TEST_CASE("depot: when nobody asks any more, all goes back", "[depot]") {
   CHECK(most <= 1024);
   CHECK(s.d.slots() == 0);
   CHECK(s.arena.out.empty());
+  s.allocate(c64, magazine_slots(c64));
+  s.deallocate_elsewhere(c64, s.allocate_from_arena(c64, 64));
+  CHECK(s.d.slots() == magazine_slots(c64));  // as if it had never wanted more
 }
 
 TEST_CASE("depot: a size class that is not asked for while others are is swept", "[depot]") {
   supplied s;
+  const auto go_on = [&](int calls) {
+    for (int n = 0; n < calls; ++n) s.deallocate(c64 + 1, s.allocate(c64 + 1, 64));
+  };
   s.deallocate_elsewhere(c64, s.allocate(c64, 64));
-  for (int n = 0; n < 3000; ++n) s.deallocate(c64 + 1, s.allocate(c64 + 1, 64));
+  go_on(1100);
+  CHECK(s.d.slots() == 64);  // it was asked for before that
+  const auto all = s.allocate(c64, magazine_slots(c64));
+  go_on(1000);
+  CHECK(s.d.slots() == 64 - magazine_slots(c64));
+  go_on(1000);
   CHECK(s.d.slots() == 0);
-  CHECK(s.arena.out.empty());
+  CHECK(s.arena.out.size() == all.size());
+  s.deallocate_elsewhere(c64, s.allocate_from_arena(c64, 64));
+  CHECK(s.d.slots() == 0);
 }
 
 TEST_CASE("depot: it is bounded in bytes, over all size classes", "[depot]") {
@@ -178,6 +220,18 @@ TEST_CASE("depot: it is bounded in bytes, over all size classes", "[depot]") {
   s.check();
 }
 
+TEST_CASE("depot: it is bounded in magazines, and keeps their memory as long as one is in use", "[depot]") {
+  supplied s;
+  for (std::uint32_t c = 0; c < size_classes; ++c) s.deallocate_elsewhere(c, s.allocate(c, 1024));
+  CHECK(s.d.bytes() > 128 * KiB);
+  CHECK(s.d.bytes() < 448 * KiB);  // so that was not what it was bounded by
+  CHECK(s.arena.out.size() == s.d.slots());
+  s.check();
+  s.d.give_back_spares();
+  CHECK(s.arena.memory != nullptr);
+  s.check();
+}
+
 TEST_CASE("depot: without memory for magazines the arena serves", "[depot]") {
   supplied s;
   s.arena.has_memory = false;
@@ -196,7 +250,10 @@ TEST_CASE("depot: what is dropped is forgotten", "[depot]") {
   CHECK(s.arena.out.size() == out);
   CHECK(s.arena.memory == nullptr);
   s.check();
+  s.deallocate_elsewhere(c64, s.allocate_from_arena(c64, 64));
+  CHECK(s.d.slots() == 0);  // and so is what was wanted
   s.deallocate_elsewhere(c64, s.allocate(c64, 64));
+  CHECK(s.d.slots() == 64);
   s.check();
 }
 

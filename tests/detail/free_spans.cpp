@@ -185,6 +185,13 @@ TEST_CASE("free_spans: a page inside a free span is not the start of one", "[fre
   CHECK(!m.spans.at_or_after(16));
 }
 
+TEST_CASE("free_spans: above the longest length class there is none", "[free_spans]") {
+  const modelled<1 * MiB> m;
+  const std::uint32_t longest = m.spans.longest_class();
+  CHECK(m.spans.class_at_or_after(longest) == longest);
+  for (std::uint32_t k = longest + 1; k < 70; ++k) CHECK(m.spans.class_at_or_after(k) == m.spans.classes);
+}
+
 TEST_CASE("free_spans: check notices what is wrong", "[free_spans][check]") {
   modelled<1 * MiB> m;
   const std::uint32_t first = m.whole.first;

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <iterator>
 #include <map>
+#include <type_traits>
 #include <vector>
 
 using namespace miniheap;
@@ -214,6 +215,21 @@ TEST_CASE("large: what is too short grows", "[large]") {
   CHECK(s.mapped_bytes() == 0);
 }
 
+TEMPLATE_TEST_CASE("large: what is short or purged does not grow", "[large]", some_kept, none_kept) {
+  supply s{source{}};
+  TestType large;
+  const bool is_short = std::is_same_v<TestType, some_kept>;
+  const void* const p = large.allocate(s, is_short ? unit_bytes - page_bytes : 4 * unit_bytes, 16);
+  if (!is_short) s.source().fail_at(1);
+  large.deallocate(s, address_of(p));
+  const std::size_t idle_bytes = large.free_bytes();
+  REQUIRE(idle_bytes != 0);
+  REQUIRE(large.allocate(s, 5 * unit_bytes, 16) != nullptr);
+  CHECK(large.last_fresh_bytes() == 5 * unit_bytes);
+  CHECK(large.free_bytes() == idle_bytes);
+  large.release(s);
+}
+
 TEST_CASE("large: neighbours that were freed serve one allocation, in any order", "[large]") {
   alignas(page_bytes) static std::byte memory[32 * unit_bytes];
   for (const std::array<std::size_t, 3> order : {std::array<std::size_t, 3>{0, 1, 2}, {2, 1, 0}, {0, 2, 1}}) {
@@ -304,25 +320,6 @@ TEST_CASE("large: a failed request changes nothing, however often", "[large]") {
   CHECK(large.bytes_at(address_of(p)) == 3 * unit_bytes);
   CHECK(s.mapped_bytes() == mapped_bytes);
   require_valid(large, s);
-  large.release(s);
-  CHECK(s.mapped_bytes() == 0);
-}
-
-TEST_CASE("large: without memory for another record what is idle stays as it is", "[large]") {
-  alignas(64 * page_bytes) static std::byte memory[400 * page_bytes];
-  page_supply<failing_source<buffer_source>> s{failing_source<buffer_source>{buffer_source{memory, sizeof memory}}};
-  bounded<sizeof memory> large;
-  const void* const whole = large.allocate(s, 300 * page_bytes, 16);
-  large.deallocate(s, address_of(whole));
-  s.source().fail_one_in(1, 1);
-  std::vector<void*> all;
-  while (void* const p = large.allocate(s, page_bytes, 2 * page_bytes)) all.push_back(p);
-  REQUIRE(all.size() < 150);  // not for lack of pages
-  require_valid(large, s);
-  for (const void* const p : all) large.deallocate(s, address_of(p));
-  require_valid(large, s);
-  CHECK(large.allocate(s, 300 * page_bytes, 16) == whole);
-  s.source().never_fail();
   large.release(s);
   CHECK(s.mapped_bytes() == 0);
 }

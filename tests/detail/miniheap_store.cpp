@@ -55,6 +55,7 @@ TEST_CASE("miniheap_store: empty miniheaps stay up to the reserve", "[miniheap_s
   while (!used.spans.empty()) {
     used.empty_one();
     used.verify();
+    CHECK(used.store.fits_reserve() == (used.store.all().size() <= 2));
     CHECK(used.store.all().empty_count() == std::min<std::size_t>(2, 30 - used.spans.size()));
   }
   used.fill();
@@ -112,6 +113,9 @@ TEST_CASE("miniheap_store: what waits to be unmapped is no part of the reserve, 
   }
   CHECK(counts.unmap_calls + counts.purge_calls <= before + 4);
   used.verify();
+  const std::size_t waiting = used.store.all().waiting_count();
+  used.store.give_back(0);
+  CHECK(used.store.all().waiting_count() == waiting);
   used.store.trim();
   CHECK(used.store.all().size() == 20);
   CHECK(used.store.all().waiting_count() == 0);
@@ -124,9 +128,8 @@ TEST_CASE("miniheap_store: what release could not unmap holds memory until trim"
   used.store.release();
   used.spans.clear();
   CHECK(used.store.all().size() == 1);
-  used.fill();  // of its 15 pages
-  auto& m = store_type::descriptor::of(address_of(used.spans.back()));
-  used.store.give_span(m, used.spans.back(), 3);
+  page_entry* const first = used.store.take_span(used.store.all().first_with_span(3), 3, 1);  // of its 15 pages
+  first->kind = page_kind::medium;
   CHECK(used.store.give_back(0) == 12 * page_bytes);
   used.store.release();
 }
@@ -271,6 +274,19 @@ TEST_CASE("miniheap_store: it knows when most used pages have free slots", "[min
     CHECK(look() == (binned >= 6));
   }
   store.release();
+}
+
+TEST_CASE("miniheap_store: pages that are refused leave less of the bound for ranges", "[miniheap_store]") {
+  used_store used{1};
+  void* const p = used.store.allocate_large(56 * KiB, 16);
+  used.store.deallocate_large(address_of(p));
+  auto& m = store_type::descriptor::of(address_of(used.spans.front()));
+  used.store.give_span(m, used.spans.front(), 1);  // as many bytes as the range has
+  REQUIRE(used.store.reserve_bytes() == 14 * page_bytes + 56 * KiB);
+  used.store.supply().source().fail_at(1);
+  CHECK(used.store.give_back(70 * KiB) == 44 * KiB);
+  CHECK(used.store.reserve_bytes() == 14 * page_bytes + 12 * KiB);
+  CHECK(used.store.check());
 }
 
 TEST_CASE("miniheap_store: a large allocation that grows again into what was given back raises the bound",

@@ -123,3 +123,36 @@ TEST_CASE("size_class: a larger slot takes more of its slab", "[size_class]") {
     CHECK(shapes[c - 1].pages * shapes[c].slots < shapes[c].pages * shapes[c - 1].slots);
   }
 }
+
+TEST_CASE("size_class: a class serves what it is the class of, and nothing else", "[size_class]") {
+  for (std::uint32_t c = 0; c < size_classes; ++c) {
+    for (std::size_t bytes = 0; bytes <= max_small_bytes; ++bytes) {
+      if (shapes[c].serves(bytes) != (size_class(bytes) == c)) FAIL(bytes << ", class " << c);
+    }
+    CHECK_FALSE(shapes[c].serves(max_small_bytes + 1));
+    CHECK_FALSE(shapes[c].serves(SIZE_MAX));
+  }
+}
+
+TEST_CASE("size_class: stock is kept of small allocations, and of medium ones by their length", "[size_class]") {
+  for (std::size_t alignment = 1; alignment <= 65536; alignment *= 2) {
+    for (std::size_t bytes = 0; bytes <= 80000; bytes += 1 + bytes % 16) {
+      const std::uint32_t c = stock_class(bytes, alignment);
+      const std::size_t pages = (bytes + 4095) / 4096;
+      INFO(bytes << " at " << alignment);
+      if (is_small(bytes, alignment)) {
+        if (c != size_class(aligned_request(bytes, alignment))) FAIL();
+      } else if (alignment <= 4096 && pages <= 16) {
+        if (c != size_classes + pages - 3 || is_slot_class(c)) FAIL();
+        if (pages_of_stock_class(c) != pages || bytes_of_stock_class(c) != pages * 4096) FAIL();
+        if (stock_class_of_pages(pages) != c) FAIL();
+      } else if (c != stock_classes) {
+        FAIL();
+      }
+    }
+    CHECK(stock_class(SIZE_MAX, alignment) == stock_classes);
+  }
+  for (const std::size_t pages : {0u, 1u, 2u, 17u, 1000u}) CHECK(stock_class_of_pages(pages) == stock_classes);
+  CHECK(stock_class(16 * 4096, 16) == stock_classes - 1);
+  CHECK(stock_class(16 * 4096 + 1, 16) == stock_classes);
+}

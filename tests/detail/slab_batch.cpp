@@ -69,6 +69,24 @@ TEST_CASE("slab_batch: neighbours are freed together until the slab would need m
   CHECK(arena.stats().miniheaps == 0);
 }
 
+TEST_CASE("slab_batch: neighbours in different pages of a slab are freed together, too", "[slab_batch]") {
+  tiny_arena arena;
+  const arena_identity identity{"pages", &arena};
+  const std::uint32_t c = size_class(1280);
+  const std::uint32_t slots = shapes[c].slots;
+  REQUIRE(shapes[c].pages > 1);
+  const auto all = allocate(arena, c, slots + 1);
+  page_entry& slab = slab_of(all[0]);
+  arena.deallocate(all[0]);  // is parked
+  arena.deallocate(all[1]);
+  CHECK(free_together<true, shape>(slab, c, &all[2], slots - 2, nullptr, identity) == slots - 3);
+  CHECK(slab.used == 2);
+  require_valid(arena);
+  arena.deallocate(all[slots - 1]);
+  arena.deallocate(all[slots]);
+  CHECK(arena.stats().miniheaps == 0);
+}
+
 TEST_CASE("slab_batch: batches of any size, in any order, free what they name and no more", "[slab_batch]") {
   random_numbers random{5};
   for (std::uint32_t c = 0; c < size_classes; ++c) {

@@ -6,6 +6,8 @@
 
 #include <miniheap/arena.hpp>
 
+#include <array>
+
 using namespace miniheap;
 
 namespace {
@@ -80,4 +82,52 @@ TEST_CASE("small: a slot that is freed in a full slab is the next to be had", "[
   require_valid(arena);
   CHECK(arena.trim() > 0);
   CHECK(arena.stats().miniheaps == 0);
+}
+
+TEST_CASE("small: what floats goes to the active slab, and not where a slot is parked", "[small]") {
+  tiny_arena arena;
+  const auto fill_up = [&] {  // but for the page of a slab
+    return std::array{arena.allocate(8 * 4096), arena.allocate(6 * 4096)};
+  };
+  const auto page_of = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) / 4096; };
+  void* sparse[85];  // slots of 48 bytes, a slab of them
+  for (void*& p : sparse) p = arena.allocate(48);
+  const auto medium = fill_up();
+  void* dense[64];  // as many as are claimed at once
+  for (void*& p : dense) p = arena.allocate(48);
+  fill_up();
+  REQUIRE(arena.stats().miniheaps == 2);
+  for (void* const p : medium) arena.deallocate(p);
+  arena.deallocate(sparse[1]);  // is parked
+  CHECK(page_of(arena.reallocate(sparse[0], 48)) == page_of(dense[0]));
+  CHECK(arena.allocate(48) != sparse[1]);
+  require_valid(arena);
+}
+
+TEMPLATE_TEST_CASE("small: an allocation floats to a fuller miniheap, but not against the order of selection",
+                   "[small]", no_lock, fine_grained_lock) {
+  const auto floats = [](auto& arena) {
+    const auto allocate_slab = [&](void*(&slots)[4]) {
+      for (void*& slot : slots) slot = arena.allocate(1024);
+    };
+    void* first[4];
+    allocate_slab(first);
+    for (const std::size_t pages : {8u, 6u}) static_cast<void>(arena.allocate(pages * 4096));  // no page is free
+    void* second[4];
+    allocate_slab(second);
+    void* const medium[] = {arena.allocate(8 * 4096), arena.allocate(6 * 4096)};
+    REQUIRE(arena.stats().miniheaps == 2);
+    for (int n = 0; n < 2; ++n) arena.deallocate(first[n]);
+    for (int n = 0; n < 2; ++n) first[n] = arena.allocate(1024);  // so slots are handed out from there
+    arena.deallocate(first[1]);
+    for (void* const p : medium) arena.deallocate(p);
+    void* const q = arena.reallocate(second[0], 1024);
+    CHECK((q == second[0] || q == first[1]));
+    CHECK(arena.check());
+    return q != second[0];
+  };
+  miniheap_arena<counting_source<>, TestType, first_fit, fullest_first, tiny> fullest;
+  CHECK(floats(fullest));
+  miniheap_arena<counting_source<>, TestType, first_fit, newest_first, tiny> newest;
+  CHECK_FALSE(floats(newest));
 }

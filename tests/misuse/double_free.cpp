@@ -232,24 +232,29 @@ TEST_CASE("double free and interior pointers among neighbours in a batch", "[mis
   constexpr std::uint32_t c = default_arena::stock_class(48, 16);
   constexpr std::size_t slots = 85;
   // Slot 0 is parked, 1 is free, 2 to 20 lie in the batch once.
+  const auto require_noticed = [&](std::size_t victim, std::size_t place, bool is_interior, bool is_active) {
+    INFO("slot " << victim << " at place " << place << (is_interior ? ", interior" : "")
+                 << (is_active ? ", of the active slab" : ""));
+    require_fault(in_child([&](culprit& named) {
+                    default_arena arena{"batch"};
+                    std::vector<std::byte*> all(slots);
+                    for (auto& p : all) p = static_cast<std::byte*>(arena.allocate(48));
+                    if (!is_active) static_cast<void>(arena.allocate(48));  // from another slab
+                    arena.deallocate(all[0]);
+                    arena.deallocate(all[1]);
+                    std::vector<void*> batch(all.begin() + 2, all.begin() + 21);
+                    std::byte* const wrong = all[victim] + (is_interior ? 16 : 0);
+                    batch.insert(batch.begin() + static_cast<std::ptrdiff_t>(place), wrong);
+                    named = {&arena, wrong};
+                    arena.deallocate_batch(c, batch.data(), static_cast<std::uint32_t>(batch.size()));
+                  }),
+                  "batch", is_interior ? faults::interior : faults::double_free);
+  };
   for (const std::size_t victim : {0u, 1u, 2u, 9u, 20u}) {
     for (const std::size_t place : {3u, 12u, 19u}) {
       if (victim >= 2 && victim - 2 >= place) continue;  // it comes first here, and its own turn later
       for (const bool is_interior : {false, true}) {
-        INFO("slot " << victim << " at place " << place << (is_interior ? ", interior" : ""));
-        require_fault(in_child([&](culprit& named) {
-                        default_arena arena{"batch"};
-                        std::vector<std::byte*> all(slots);
-                        for (auto& p : all) p = static_cast<std::byte*>(arena.allocate(48));
-                        arena.deallocate(all[0]);
-                        arena.deallocate(all[1]);
-                        std::vector<void*> batch(all.begin() + 2, all.begin() + 21);
-                        std::byte* const wrong = all[victim] + (is_interior ? 16 : 0);
-                        batch.insert(batch.begin() + static_cast<std::ptrdiff_t>(place), wrong);
-                        named = {&arena, wrong};
-                        arena.deallocate_batch(c, batch.data(), static_cast<std::uint32_t>(batch.size()));
-                      }),
-                      "batch", is_interior ? faults::interior : faults::double_free);
+        for (const bool is_active : {false, true}) require_noticed(victim, place, is_interior, is_active);
       }
     }
   }

@@ -115,3 +115,46 @@ TEST_CASE("hints: a large arena's new miniheaps are to be in huge pages", "[hint
   while (store.all().size() < 10) take(store, 1);
   CHECK(told.populated_bytes == before_bytes);  // a huge page is populated by one fault
 }
+
+TEST_CASE("hints: pages are populated ahead as far as half of what the reserve has room for", "[hints]") {
+  constexpr arena_config small_reserve{
+      .miniheap_bytes = 4 * MiB, .reserve_ceiling_bytes = 64 * KiB, .huge_pages_from_bytes = 0};
+  hinted_store<small_reserve> store{hinted_source{}};
+  for (int n = 0; n < 700; ++n) {
+    take(store, 1);
+    REQUIRE(store.reserve_bytes() <= 32 * KiB);
+  }
+  CHECK(store.supply().source().longest_bytes == 9 * page_bytes);
+}
+
+TEST_CASE("hints: dirty pages are not populated again", "[hints]") {
+  hinted_store<never_dense> store{hinted_source{}};
+  const hinted_source& told = store.supply().source();
+  page_entry* const clean = take(store, 1);
+  page_entry* const dirty = take(store, 20);
+  take(store, 100);
+  auto& m = *store.all().first_with_span(1);
+  store.all().give_span(m, clean);
+  REQUIRE(store.give_back(0) > 0);
+  store.all().give_span(m, dirty);
+  const std::size_t before_bytes = told.populated_bytes;
+  REQUIRE(take(store, 1) == clean);
+  CHECK(told.populated_bytes == before_bytes);
+  CHECK(store.reserve_bytes() == 20 * page_bytes);
+  CHECK(store.check());
+}
+
+TEST_CASE("hints: a large arena's new mappings are to be in huge pages", "[hints]") {
+  hinted_store<dense_early> store{hinted_source{}};
+  const hinted_source& told = store.supply().source();
+  void* const small = store.allocate_large(2 * MiB, 16);
+  store.allocate_large(2 * MiB, 16);
+  CHECK(told.preferred == 0);
+  void* const p = store.allocate_large(256 * KiB, 16);
+  CHECK(told.preferred == 1);
+  store.deallocate_large(address_of(p));
+  REQUIRE(store.allocate_large(256 * KiB, 16) == p);  // is as it was
+  CHECK(told.preferred == 1);
+  store.deallocate_large(address_of(small));
+  CHECK(told.taken_back == 0);
+}

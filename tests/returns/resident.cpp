@@ -2,6 +2,8 @@
 // What an arena says that it holds is what the kernel says that the process holds for it.
 #include <miniheap/arena.hpp>
 
+#include <sys/mman.h>
+
 #include "catch.hpp"
 #include "random.hpp"
 
@@ -26,15 +28,22 @@ std::size_t anonymous_bytes() {
   return kib * KiB;
 }
 
+/// Of a huge page more is resident than was used.
+template <std::size_t ReserveBytes>
+struct with_reserve {
+  static constexpr arena_config config{
+      .reserve_floor_bytes = ReserveBytes, .reserve_ceiling_bytes = 32 * MiB, .huge_pages_from_bytes = 0};
+};
+
 }  // namespace
 
-TEST_CASE("returns: the estimate of what is resident agrees with the kernel", "[returns]") {
-  constexpr arena_config small_pages{.huge_pages_from_bytes = 0};  // of a huge page more is resident than was used
+TEMPLATE_TEST_CASE("returns: the estimate of what is resident agrees with the kernel", "[returns]",
+                   with_reserve<512 * KiB>, with_reserve<32 * MiB>) {
   constexpr std::size_t most = 300'000;
   std::vector<void*> all;
   all.reserve(most);
   const std::vector<char> touched(most * sizeof(void*), 1);  // so that the allocator of this has what it needs
-  miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, small_pages> arena;
+  miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, TestType::config> arena;
   random_numbers random{5};
   all.resize(most);
   all.clear();
@@ -62,4 +71,20 @@ TEST_CASE("returns: the estimate of what is resident agrees with the kernel", "[
   require_agreement();
   arena.trim();
   require_agreement();
+}
+
+TEST_CASE("returns: of a new miniheap only what describes the pages in use is touched", "[returns]") {
+  struct small_pages_source : mmap_source {
+    void* map(std::size_t bytes, std::size_t alignment) noexcept {
+      void* const p = mmap_source::map(bytes, alignment);
+      if (p != nullptr) ::madvise(p, bytes, MADV_NOHUGEPAGE);
+      return p;
+    }
+  };
+  constexpr arena_config half_a_miniheap{.large_threshold_bytes = 2 * MiB, .huge_pages_from_bytes = 0};
+  miniheap_arena<small_pages_source, no_lock, first_fit, fullest_first, half_a_miniheap> arena;
+  const std::size_t before_bytes = anonymous_bytes();
+  for (int n = 0; n < 32; ++n) REQUIRE(arena.try_allocate(2 * MiB) != nullptr);
+  CHECK(arena.stats().miniheaps == 32);
+  CHECK(anonymous_bytes() - before_bytes < arena.stats().head_bytes / 2);
 }

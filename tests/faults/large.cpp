@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+// Large allocations when the page source refuses again and again.
+#include <miniheap/detail/large.hpp>
+
+#include "catch.hpp"
+
+#include <miniheap/policy/buffer_source.hpp>
+#include <miniheap/policy/source_wrappers.hpp>
+
+#include <vector>
+
+using namespace miniheap;
+using namespace miniheap::detail;
+
+namespace {
+
+/// Takes nothing back while it is stubborn, and cannot remap.
+class stubborn_source {
+ public:
+  bool is_stubborn = false;
+
+  void* map(std::size_t bytes, std::size_t alignment) noexcept { return inner_.map(bytes, alignment); }
+  bool unmap(void* p, std::size_t bytes) noexcept { return !is_stubborn && inner_.unmap(p, bytes); }
+  bool purge(void* p, std::size_t bytes) noexcept { return inner_.purge(p, bytes); }
+
+ private:
+  mmap_source inner_;
+};
+
+}  // namespace
+
+TEST_CASE("large faults: of the ranges that were refused, one is tried again in each call", "[large]") {
+  page_supply<counting_source<stubborn_source>> s{counting_source<stubborn_source>{}};
+  large_allocations large;
+  std::vector<void*> refused;
+  for (std::size_t n = 0; n < 5; ++n) refused.push_back(large.allocate(s, 64 * KiB, 16));
+  void* const longer = large.allocate(s, 1 * MiB, 16);
+  s.source().inner().is_stubborn = true;
+  const source_counts& counts = s.source().counts();
+  for (void* const p : refused) {
+    large.deallocate(address_of(p));
+    const std::size_t before = counts.unmap_calls;
+    large.settle(s, 0);
+    CHECK(counts.unmap_calls <= before + 2);
+    CHECK(large.dirty_bytes() == 0);
+  }
+  large.deallocate(address_of(longer));
+  const std::size_t before = counts.unmap_calls;
+  large.settle(s, 0);
+  CHECK(counts.unmap_calls == before + 2);  // the first that was refused, and the longer one
+  CHECK(counts.purged_bytes == 5 * 64 * KiB + 1 * MiB);
+  CHECK(large.check());
+  s.source().inner().is_stubborn = false;
+  large.settle(s, 0);
+  CHECK(large.free_bytes() == 0);
+  large.release(s);
+  CHECK(s.mapped_bytes() == 0);
+}
+
+TEST_CASE("large faults: without memory for another record what is idle stays as it is", "[large]") {
+  alignas(64 * page_bytes) static std::byte memory[1000 * page_bytes];
+  const auto records_used_before = GENERATE(0u, 1u, 2u);  // the last may be missing for the first or the second cut
+  page_supply<failing_source<buffer_source>> s{failing_source<buffer_source>{buffer_source{memory, sizeof memory}}};
+  large_allocations large;
+  const void* const whole = large.allocate(s, 900 * page_bytes, 16);
+  large.deallocate(address_of(whole));
+  s.source().fail_one_in(1, 1);
+  std::vector<void*> all;
+  while (all.size() < records_used_before) all.push_back(large.allocate(s, page_bytes, page_bytes));
+  while (void* const p = large.allocate(s, page_bytes, 4 * page_bytes)) all.push_back(p);
+  REQUIRE(all.size() < 200);  // not for lack of pages
+  CHECK(large.check());
+  for (const void* const p : all) large.deallocate(address_of(p));
+  CHECK(large.check());
+  CHECK(large.allocate(s, 900 * page_bytes, 16) == whole);
+  s.source().never_fail();
+  large.release(s);
+  CHECK(s.mapped_bytes() == 0);
+}
