@@ -6,9 +6,9 @@
 #pragma once
 
 #include <miniheap/detail/reserve_order.hpp>
-#include <miniheap/stats.hpp>
+#include <miniheap/detail/span_order.hpp>
 
-#include <boost/intrusive/rbtree.hpp>
+#include <boost/intrusive/list.hpp>
 
 namespace miniheap::detail {
 
@@ -38,13 +38,13 @@ class miniheap_set {
     all_.push_back(m);
     ++size_;
     ++empty_count_;
-    link_spans(m);
+    spans_.link(m);
     reserve_.update(m);
   }
 
   /// Removes an empty miniheap. O(log n).
   void erase(descriptor& m) noexcept {
-    unlink_spans(m, m.spans().longest_class());
+    spans_.unlink(m, m.spans().longest_class());
     reserve_.erase(m);
     all_.erase(all_.iterator_to(m));
     if (m.is_waiting) --waiting_count_;
@@ -56,9 +56,8 @@ class miniheap_set {
   void clear() noexcept {
     all_.clear();
     for (auto& tree : bins_) tree.clear();
-    for (auto& tree : spans_) tree.clear();
+    spans_.clear();
     reserve_.clear();
-    span_mask_ = 0;
     size_ = empty_count_ = waiting_count_ = used_pages_ = dirty_pages_ = 0;
   }
 
@@ -82,22 +81,14 @@ class miniheap_set {
   /// The first miniheap with a free span of `pages` pages, or nullptr. O(length classes), whatever the number of
   /// miniheaps. `except` is passed over.
   [[nodiscard]] descriptor* first_with_span(std::uint32_t pages, const descriptor* except = nullptr) const noexcept {
-    descriptor* first = nullptr;
-    const std::uint32_t sure = length_class_at_least(pages);
-    for (std::uint64_t mask = sure < 64 ? span_mask_ & (~std::uint64_t{0} << sure) : 0; mask != 0; mask &= mask - 1) {
-      auto& tree_of_class = spans_[static_cast<std::uint32_t>(std::countr_zero(mask))];
-      auto it = tree_of_class.begin();
-      if (&*it == except && ++it == tree_of_class.end()) continue;
-      auto& m = const_cast<descriptor&>(*it);
-      if (first == nullptr || before(m, *first)) first = &m;
-    }
-    return first != nullptr || except != nullptr ? first : search_class(pages, 4);
+    descriptor* const first = spans_.first(pages, except);
+    return first != nullptr || except != nullptr ? first : spans_.search(pages, 4);
   }
 
   /// The same, however long it takes to find out. O(n spans).
   [[nodiscard]] descriptor* any_with_span(std::uint32_t pages) const noexcept {
     descriptor* const first = first_with_span(pages);
-    return first != nullptr ? first : search_class(pages, size_);
+    return first != nullptr ? first : spans_.search(pages, size_);
   }
 
   /// Calls `visit(descriptor&)` for each miniheap that has something to give back, the sparsest first, until it returns
@@ -179,16 +170,12 @@ class miniheap_set {
   struct descriptor_order {
     bool operator()(const descriptor& a, const descriptor& b) const noexcept { return before(a, b); }
   };
-  template <class Node, class Order>
-  using ordered =
-      boost::intrusive::rbtree<Node, boost::intrusive::base_hook<tree_hook>, boost::intrusive::compare<Order>,
-                               boost::intrusive::constant_time_size<false>>;
 
   /// While it lives the miniheap is in no tree, and only then does its key change.
   class rekey_guard {
    public:
     rekey_guard(miniheap_set& set, descriptor& m, std::uint32_t linked_class) noexcept : set_{set}, m_{m} {
-      set_.unlink_spans(m_, linked_class);
+      set_.spans_.unlink(m_, linked_class);
       set_.reserve_.erase(m_);
       for (std::uint32_t c = 0; c < size_classes; ++c) {
         bin& b = m_.bin_of(c);
@@ -197,7 +184,7 @@ class miniheap_set {
     }
 
     ~rekey_guard() {
-      set_.link_spans(m_);
+      set_.spans_.link(m_);
       set_.reserve_.update(m_);
       for (std::uint32_t c = 0; c < size_classes; ++c) {
         bin& b = m_.bin_of(c);
@@ -236,8 +223,8 @@ class miniheap_set {
         return;
       }
       if (m_.spans().longest_class() != linked_class_) {
-        set_.unlink_spans(m_, linked_class_);
-        set_.link_spans(m_);
+        set_.spans_.unlink(m_, linked_class_);
+        set_.spans_.link(m_);
       }
       set_.reserve_.update(m_);
     }
@@ -252,37 +239,11 @@ class miniheap_set {
     bool was_empty_;
   };
 
-  void link_spans(descriptor& m) noexcept {
-    const std::uint32_t k = m.spans().longest_class();
-    if (k == free_spans<Geometry>::classes) return;
-    spans_[k].insert_equal(m);
-    span_mask_ |= std::uint64_t{1} << k;
-  }
-
-  void unlink_spans(descriptor& m, std::uint32_t k) noexcept {
-    if (k == free_spans<Geometry>::classes) return;
-    spans_[k].erase(spans_[k].iterator_to(m));
-    if (spans_[k].empty()) span_mask_ &= ~(std::uint64_t{1} << k);
-  }
-
-  /// Of the miniheaps whose longest span is of the same length class as `pages`, only some have a span that fits: looks
-  /// at the first `tries`.
-  [[nodiscard]] descriptor* search_class(std::uint32_t pages, std::size_t tries) const noexcept {
-    const std::uint32_t k = length_class(pages);
-    if (k >= free_spans<Geometry>::classes || shortest_of_class(k) == pages) return nullptr;
-    for (const descriptor& m : spans_[k]) {
-      if (tries-- == 0) break;
-      if (m.spans().longest_pages() >= pages) return const_cast<descriptor*>(&m);
-    }
-    return nullptr;
-  }
-
   boost::intrusive::list<descriptor, boost::intrusive::base_hook<all_hook>, boost::intrusive::constant_time_size<false>>
       all_;
   std::array<ordered<bin, bin_order>, size_classes> bins_;
-  std::array<ordered<descriptor, descriptor_order>, free_spans<Geometry>::classes> spans_;
+  span_order<descriptor, descriptor_order, free_spans<Geometry>::classes> spans_;
   reserve_order<descriptor, descriptor_order> reserve_;
-  std::uint64_t span_mask_ = 0;  // bit k: tree k is not empty
   std::size_t size_ = 0;
   std::size_t used_pages_ = 0;
   std::size_t dirty_pages_ = 0;
@@ -316,33 +277,17 @@ check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcep
   if (counted != size_ || empty != empty_count_ || waiting != waiting_count_)
     return {"the miniheaps are counted", this};
   if (used_pages != used_pages_ || dirty_pages != dirty_pages_) return {"used and dirty pages are counted", this};
-  const auto in_order = [](const auto& nodes, auto owner, std::size_t& count) {
-    const descriptor* last = nullptr;
-    for (const auto& node : nodes) {
-      const descriptor& m = owner(node);
-      if (last != nullptr && !before(*last, m)) return false;
-      last = &m;
-      ++count;
-    }
-    return true;
-  };
-  std::size_t linked = 0;
-  for (std::uint32_t k = 0; k < free_spans<Geometry>::classes; ++k) {
-    if (spans_[k].empty() != ((span_mask_ >> k & 1u) == 0)) return {"the mask tells which trees have a miniheap", this};
-    for (const descriptor& m : spans_[k]) {
-      if (m.spans().longest_class() != k) return {"a miniheap is in the tree of its longest free span", m.map()};
-    }
-    const auto itself = [](const descriptor& m) -> const descriptor& { return m; };
-    if (!in_order(spans_[k], itself, linked))
-      return {"the miniheaps of a length class are in the order of selection", this};
-  }
-  if (linked != with_span) return {"each miniheap that has a free span is in a tree", this};
+  if (const check_result result = spans_.check(with_span); !result) return result;
   if (const char* broken = reserve_.check(in_reserve)) return {broken, this};
   for (std::uint32_t c = 0; c < size_classes; ++c) {
-    linked = 0;
-    const auto owner = [](const bin& b) -> const descriptor& { return *b.owner; };
-    if (!in_order(bins_[c], owner, linked)) return {"the bins of a size class are in the order of selection", this};
-    if (linked != with_slot[c]) return {"each bin that is not empty is in a tree", this};
+    const bin* last = nullptr;
+    for (const bin& b : bins_[c]) {
+      if (last != nullptr && !bin_order{}(*last, b))
+        return {"the bins of a size class are in the order of selection", this};
+      last = &b;
+      --with_slot[c];
+    }
+    if (with_slot[c] != 0) return {"each bin that is not empty is in a tree", this};
   }
   return {};
 }
