@@ -32,6 +32,14 @@ arena_stats valid_stats(const Arena& arena) {
   return s;
 }
 
+/// Counts what it is asked to populate.
+struct hinted_source : mmap_source {
+  std::size_t populated_bytes = 0;
+  void populate(void*, std::size_t bytes) noexcept { populated_bytes += bytes; }
+  void prefer_huge_pages(void*, std::size_t) noexcept {}
+  void prefer_small_pages(void*, std::size_t) noexcept {}
+};
+
 /// Two slabs of four slots of 8 KiB, all used and written to, of which the second is the active one.
 template <class Arena>
 std::vector<unsigned char*> two_slabs(Arena& arena) {
@@ -111,6 +119,30 @@ TEST_CASE("counted_bins: what was given back and is wanted again is regretted", 
   }
   CHECK(arena.stats().miniheaps == 1);  // nothing but slabs was used again
   CHECK(arena.stats().reserve_limit_bytes > before + 512 * KiB);
+}
+
+TEST_CASE("counted_bins: what was given back is populated in one call", "[counted]") {
+  miniheap_arena<hinted_source, no_lock, first_fit, fullest_first, nothing_in_reserve> arena;
+  const auto slots = two_slabs(arena);
+  for (const std::size_t n : {0u, 1u, 2u}) arena.deallocate(slots[n]);
+  const std::size_t before_bytes = arena.source().populated_bytes;
+  CHECK(arena.allocate(8192) == slots[0]);  // was parked
+  CHECK(arena.source().populated_bytes == before_bytes);
+  CHECK(arena.allocate(8192) == slots[1]);
+  CHECK(arena.source().populated_bytes == before_bytes + 8 * page);
+  CHECK(arena.allocate(8192) == slots[2]);
+  CHECK(arena.source().populated_bytes == before_bytes + 8 * page);
+}
+
+TEST_CASE("counted_bins: unused pages are not in use", "[counted]") {
+  arena_of<all_in_reserve> arena;
+  std::vector<void*> all;
+  for (int n = 0; n < 400; ++n) all.push_back(arena.allocate(8192));
+  const std::size_t before_bytes = arena.recent_in_use_bytes();
+  for (std::size_t n = 0; n < all.size(); ++n) {
+    if (n % 4 != 0) arena.deallocate(all[n]);
+  }
+  CHECK(arena.recent_in_use_bytes() < before_bytes / 2);
 }
 
 TEST_CASE("counted_bins: any sizes in any order, with nothing in reserve", "[counted]") {

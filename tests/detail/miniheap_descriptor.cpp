@@ -220,8 +220,10 @@ TEST_CASE("miniheap_descriptor: unused pages of a slab are dirty or clean, until
     }
   }
   SECTION("used before they are given back") {
+    made.m.make_dirty_pages_old();
     CHECK(made.m.take_slab_pages(*slab).clean_pages == 0);
     CHECK(made.m.dirty_pages() == 0);
+    CHECK(made.m.old_pages() == 0);
   }
   SECTION("and check notices a wrong count") {
     slab->unused = 0b11100011;
