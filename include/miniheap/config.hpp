@@ -35,7 +35,7 @@ struct arena_config {
   std::size_t reserve_floor_bytes = 512 * KiB;
   /// ... and this ceiling. A ceiling that is not above the floor is the bound. 0: all goes back at once.
   std::size_t reserve_ceiling_bytes = 32 * MiB;
-  /// The ceiling of a bound that adapts rises by one part in so many of what is in use; 0: it does not.
+  /// ... or one part in so many of what is in use, where that is more and the bound adapts; 0: it does not count.
   unsigned reserve_ceiling_share = 8;
   /// `reallocate` floats allocations of up to this many bytes to fuller miniheaps; 0 switches floating off.
   std::size_t float_limit_bytes = 4 * KiB;

@@ -46,6 +46,7 @@ span_info describe_span(const Core& core, const page_entry& first, bool is_free)
   for (std::uint32_t w = 0; w < slot_words; ++w) {
     info.free_slots += static_cast<std::size_t>(std::popcount(core.small().free_word(first, w)));
   }
+  if (is_counted(first)) info.free_bytes = static_cast<std::size_t>(std::popcount(first.unused)) * page_bytes;
   return info;
 }
 
@@ -94,6 +95,14 @@ inline std::size_t live_bytes_of(const span_info& span) noexcept {
 struct stats_visitor {
   arena_stats& stats;
 
+  /// `rest_bytes` of it are neither live nor pages that count as free.
+  void add_slab(const span_info& span, std::size_t rest_bytes) const noexcept {
+    const std::size_t waste_bytes = smaller(rest_bytes, span.bytes - span.slots * span.slot_bytes);
+    stats.slab_waste_bytes += waste_bytes;
+    stats.free_slot_bytes += rest_bytes - waste_bytes;
+    stats.clean_page_bytes += span.free_bytes;  // those that are dirty are subtracted later
+  }
+
   void operator()(const span_info& span) const noexcept {
     stats.live_bytes += live_bytes_of(span);
     switch (span.kind) {
@@ -105,8 +114,7 @@ struct stats_visitor {
         break;
       case span_info::use::slab:
         stats.allocations += span.slots - span.free_slots;
-        stats.free_slot_bytes += span.free_slots * span.slot_bytes;
-        stats.slab_waste_bytes += span.bytes - span.slots * span.slot_bytes;
+        add_slab(span, span.bytes - live_bytes_of(span) - span.free_bytes);
     }
   }
 };

@@ -19,7 +19,7 @@ struct arena_stats {
   std::size_t peak_mapped_bytes = 0;    ///< most that `mapped_bytes` ever was
   std::size_t mapped_bytes = 0;         ///< from the page source, now
   std::size_t live_bytes = 0;           ///< usable bytes of live allocations
-  std::size_t free_slot_bytes = 0;      ///< free slots in slabs
+  std::size_t free_slot_bytes = 0;      ///< free slots in slabs, but for whole pages of them, which are free pages
   std::size_t slab_waste_bytes = 0;     ///< tails of slabs that hold no slot
   std::size_t dirty_page_bytes = 0;     ///< free pages that were used, and idle ranges: resident, to be used again
   std::size_t clean_page_bytes = 0;     ///< free pages that were purged or never used: addresses without memory
@@ -52,6 +52,7 @@ struct span_info {
   std::size_t slot_bytes = 0;  ///< 0 unless a slab
   std::size_t slots = 0;       ///< 0 unless a slab
   std::size_t free_slots = 0;  ///< 0 unless a slab
+  std::size_t free_bytes = 0;  ///< 0 unless a slab: whole pages of free slots that count as free pages
 };
 
 /// One live allocation of the span that was visited before it.

@@ -21,7 +21,14 @@ void same_as_vector() {
     const std::uint32_t first = random.below(Bits);
     const std::uint32_t count = random.below(Bits - first + 1);
     const bool value = random.one_in(2);
-    value ? bits.set(first, count) : bits.clear(first, count);
+    const auto before = std::count(expected.begin() + first, expected.begin() + first + count, true);
+    if (value) {
+      bits.set(first, count);
+    } else if (random.one_in(2)) {
+      bits.clear(first, count);
+    } else {
+      REQUIRE(bits.take(first, count) == static_cast<std::uint32_t>(before));
+    }
     std::fill_n(expected.begin() + first, count, value);
 
     const auto set = static_cast<std::uint32_t>(std::count(expected.begin(), expected.end(), true));

@@ -173,6 +173,69 @@ TEST_CASE("next_level: stays while occupancy swings by half a step around a bord
   }
 }
 
+TEST_CASE("miniheap_descriptor: unused pages of a slab are dirty or clean, until they are used", "[miniheap]") {
+  made_miniheap<first_fit> made;
+  const std::uint32_t c = size_classes - 1;  // 4 slots of 2 pages each
+  page_entry* const slab = made.m.take_span(shapes[c].pages, 1);
+  make_slab(slab, c);
+  slab->free[0] = 0b1101;
+  slab->used = 1 | counted_mark;
+  made.m.bin_of(c).slabs.push_back(*slab);
+  made.m.set_level(made.m.wanted_level());
+  CHECK(made.m.give_slab_pages(*slab, 0b11000011) == 4);
+  CHECK(made.m.give_slab_pages(*slab, 0b00110000) == 2);
+  require_valid(made.m);
+  CHECK(made.m.dirty_pages() == 6);
+  CHECK(made.m.unused_slab_pages() == 6);
+  SECTION("in rows") {
+    std::vector<std::uint32_t> rows;
+    made.m.clean([&](std::uint32_t, std::uint32_t pages) {
+      rows.push_back(pages);
+      return true;
+    });
+    CHECK(rows == std::vector<std::uint32_t>{2, 4});
+    CHECK(made.m.dirty_pages() == 0);
+    require_valid(made.m);
+    SECTION("used") {
+      const auto taken = made.m.take_slab_pages(*slab);
+      CHECK(taken.pages == 6);
+      CHECK(taken.clean_pages == 6);
+      CHECK(made.m.unused_slab_pages() == 0);
+      CHECK(slab->unused == 0);
+    }
+    SECTION("soiled by what is around them") {
+      made.m.soil_all();
+      CHECK(made.m.dirty_pages() == tiny::usable_pages - 2);
+      require_valid(made.m);
+    }
+    SECTION("given with their slab") {
+      CHECK(made.m.give_slab_pages(*slab, 0b00001100) == 2);
+      made.m.bin_of(c).slabs.pop_back();
+      unmake_slab(slab);
+      made.m.give_unused_slab(slab);
+      made.m.set_level(made.m.wanted_level());
+      require_valid(made.m);
+      CHECK(made.m.is_empty());
+      CHECK(made.m.dirty_pages() == 2);
+    }
+  }
+  SECTION("used before they are given back") {
+    made.m.make_dirty_pages_old();
+    CHECK(made.m.take_slab_pages(*slab).clean_pages == 0);
+    CHECK(made.m.dirty_pages() == 0);
+    CHECK(made.m.old_pages() == 0);
+  }
+  SECTION("and check notices a wrong count") {
+    slab->unused = 0b11100011;
+    CHECK(made.m.check() != nullptr);
+  }
+  SECTION("and check notices a dirty page that is used") {
+    slab->unused = 0b11101101;  // as many
+    CHECK(made.m.check() != nullptr);
+  }
+  made.m.bin_of(c).slabs.clear();
+}
+
 TEST_CASE("miniheap_descriptor: check notices what is wrong", "[miniheap][check]") {
   made_miniheap<first_fit> made;
   page_entry* const first = made.m.take_span(3, 1);

@@ -138,6 +138,18 @@ TEST_CASE("returns: what survives is packed by rounds of reallocation", "[return
   CHECK(p.held() < 2.2);
 }
 
+TEST_CASE("returns: rounds of reallocation pack one miniheap", "[returns][float]") {
+  program p;
+  std::vector<program::object> all;
+  for (int n = 0; n < 20000; ++n) all.push_back(p.make(100));
+  p.thin(all, 50);
+  CHECK(p.arena.stats().free_slot_bytes > 1500 * KiB);
+  for (int round = 0; round < 10; ++round) {
+    for (auto& o : all) p.resize(o, 100);
+  }
+  CHECK(p.arena.stats().free_slot_bytes < 40 * KiB);
+}
+
 TEMPLATE_TEST_CASE("returns: traffic packs what survives a spike", "[returns]", program, program_with_cache) {
   TestType p;
   auto all = p.fill(64 * MiB, 16, 6);

@@ -25,6 +25,18 @@ class bitmap {
     for_words(words_, first, count, [](std::uint64_t& word, std::uint64_t mask) { word &= ~mask; });
   }
 
+  /// The same; how many of them were set.
+  constexpr std::uint32_t take(std::uint32_t first, std::uint32_t count) noexcept {
+    std::uint32_t n = 0;
+    for_words(words_, first, count, [&n](std::uint64_t& word, std::uint64_t mask) {
+      const std::uint64_t taken = word & mask;
+      if (taken == 0) return;
+      n += static_cast<std::uint32_t>(std::popcount(taken));
+      word &= ~mask;
+    });
+    return n;
+  }
+
   /// The first bit that is set at `from` or above, or `Bits`. O(words).
   [[nodiscard]] constexpr std::uint32_t find_from(std::uint32_t from) const noexcept {
     return find([](std::uint64_t word) { return word; }, from);

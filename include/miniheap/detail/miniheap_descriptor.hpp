@@ -6,7 +6,7 @@
 
 #include <miniheap/config.hpp>
 #include <miniheap/detail/free_spans.hpp>
-#include <miniheap/detail/slab.hpp>
+#include <miniheap/detail/slab_pages.hpp>
 #include <miniheap/policy/lock.hpp>
 
 #include <boost/intrusive/set_hook.hpp>
@@ -75,7 +75,7 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
   [[nodiscard]] const free_spans<Geometry>& spans() const noexcept { return spans_; }
   [[nodiscard]] std::uint32_t used_pages() const noexcept { return used_pages_; }
   [[nodiscard]] bool is_empty() const noexcept { return used_pages_ == 0; }
-  /// Free pages that were touched since they were mapped or purged.
+  /// Free pages, and unused ones of slabs that are counted, that were touched since they were mapped or purged.
   [[nodiscard]] std::uint32_t dirty_pages() const noexcept { return dirty_pages_; }
   [[nodiscard]] bin& bin_of(std::uint32_t size_class) noexcept { return bins_[size_class]; }
   [[nodiscard]] const bin& bin_of(std::uint32_t size_class) const noexcept { return bins_[size_class]; }
@@ -124,6 +124,49 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
     spans_.add(span);
   }
 
+  /// Of slabs that are counted: pages that no used slot lies on.
+  [[nodiscard]] std::uint32_t unused_slab_pages() const noexcept { return unused_slab_pages_; }
+
+  /// Pages of a slab have become unused; they are dirty. How many.
+  std::uint32_t give_slab_pages(page_entry& slab, slab_page_set pages) noexcept {
+    std::uint32_t count = 0;
+    slab.unused |= pages;
+    for_each_page(pages, Geometry::page_of(&slab), [&](std::uint32_t page) {
+      dirty_.set(page, 1);
+      ++count;
+    });
+    dirty_pages_ += count;
+    unused_slab_pages_ += count;
+    return count;
+  }
+
+  struct taken_pages {
+    std::uint32_t pages = 0;
+    std::uint32_t clean_pages = 0;
+  };
+
+  /// The unused pages of a slab are about to be used.
+  taken_pages take_slab_pages(page_entry& slab) noexcept {
+    taken_pages taken;
+    for_each_page(std::exchange(slab.unused, slab_page_set{0}), Geometry::page_of(&slab), [&](std::uint32_t page) {
+      if (!dirty_.test(page)) ++taken.clean_pages;
+      dirty_.clear(page, 1);
+      old_.clear(page, 1);
+      ++taken.pages;
+    });
+    dirty_pages_ -= taken.pages - taken.clean_pages;
+    unused_slab_pages_ -= taken.pages;
+    return taken;
+  }
+
+  /// Frees a slab all pages of which are unused: they stay dirty or clean. O(1).
+  void give_unused_slab(page_entry* first) noexcept {
+    const free_span span{Geometry::page_of(first), first->pages};
+    used_pages_ -= span.pages;
+    unused_slab_pages_ -= span.pages;
+    spans_.add(span);
+  }
+
   /// How many of the free pages from `first` on, up to `most`, were not touched yet. O(1) in 64 pages.
   [[nodiscard]] std::uint32_t clean_pages_at(std::uint32_t first, std::uint32_t most) const noexcept {
     const std::uint32_t end = smaller(smaller(dirty_.find_from(first), spans_.end_of_free(first)), first + most);
@@ -136,9 +179,10 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
     dirty_pages_ += span.pages;
   }
 
-  /// All free pages become dirty.
+  /// All free pages become dirty, and all unused pages of slabs that are counted.
   void soil_all() noexcept {
     dirty_ = spans_.pages();
+    for_each_unused_slab_page([this](std::uint32_t page) { dirty_.set(page, 1); });
     dirty_pages_ = dirty_.count();
   }
 
@@ -194,7 +238,7 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
         broken = "a used span is a slab or medium";
       } else if (const char* slab_broken = check_slab(&first)) {
         broken = slab_broken;
-      } else if (first.used == 0) {
+      } else if (used_slots(first) == 0 && !is_active(first)) {
         broken = "a slab without a used slot is active or a free span";
       } else if (!is_active(first) && !is_full(first)) {
         ++with_free_slot[class_of_slab(first.kind)];
@@ -202,8 +246,11 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
     });
     if (broken != nullptr) return broken;
     if (used != used_pages_ || used + spans_.free_pages() != Geometry::usable_pages) return "each page is used or free";
+    bitmap<Geometry::pages> unused = spans_.pages();
+    for_each_unused_slab_page([&](std::uint32_t page) { unused.set(page, 1); });
+    if (unused.count() - spans_.free_pages() != unused_slab_pages_) return "the unused pages of slabs are counted";
     for (std::uint32_t page = 0; page < Geometry::pages; ++page) {
-      if (dirty_.test(page) && !spans_.is_free(page)) return "dirty pages are free pages";
+      if (dirty_.test(page) && !unused.test(page)) return "dirty pages are free pages, or unused ones of a slab";
     }
     for (std::uint32_t page = 0; page < Geometry::pages; ++page) {
       if (old_.test(page) && !dirty_.test(page)) return "old pages are dirty pages";
@@ -228,6 +275,15 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
     if (dirty_pages_ != 0) make_clean(taken);
   }
 
+  template <class Visit>
+  void for_each_unused_slab_page(Visit visit) const {
+    for (const bin& b : bins_) {
+      for (const page_entry& slab : b.slabs) {
+        if (is_counted(slab)) for_each_page(slab.unused, Geometry::page_of(&slab), visit);
+      }
+    }
+  }
+
   template <class Purge>
   bool clean(const bitmap<Geometry::pages>& which, Purge purge) noexcept {
     for (std::uint32_t page = which.find_from(0); page < Geometry::pages; page = which.find_from(page)) {
@@ -239,8 +295,9 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
   }
 
   void make_clean(free_span pages) noexcept {
-    dirty_pages_ -= dirty_.count(pages.first, pages.pages);
-    dirty_.clear(pages.first, pages.pages);
+    const std::uint32_t taken = dirty_.take(pages.first, pages.pages);
+    if (taken == 0) return;
+    dirty_pages_ -= taken;
     old_.clear(pages.first, pages.pages);
   }
 
@@ -248,7 +305,8 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
   occupancy key_;
   std::uint32_t used_pages_ = 0;  // of slabs and medium allocations
   std::uint32_t dirty_pages_ = 0;
-  bitmap<Geometry::pages> dirty_;  // free pages that hold what was freed, or were populated
+  std::uint32_t unused_slab_pages_ = 0;
+  bitmap<Geometry::pages> dirty_;  // free pages, and unused ones of slabs, that hold what was freed, or were populated
   bitmap<Geometry::pages> old_;    // of them, those that have been so for a while
   [[no_unique_address]] typename Fit::state fit_state_{};
   free_spans<Geometry> spans_;

@@ -32,7 +32,9 @@ class miniheap_set {
   /// Of slabs that have a free slot and are not active.
   [[nodiscard]] std::size_t binned_pages() const noexcept { return binned_pages_; }
   [[nodiscard]] std::size_t used_pages() const noexcept { return used_pages_; }
-  /// Free pages that were touched, in miniheaps that are not empty.
+  /// Of them, unused ones of slabs that are counted.
+  [[nodiscard]] std::size_t unused_slab_pages() const noexcept { return unused_slab_pages_; }
+  /// Free pages, and unused ones of slabs, that were touched, in miniheaps that are not empty.
   [[nodiscard]] std::size_t dirty_pages() const noexcept { return dirty_pages_; }
 
   /// Adds an empty miniheap. O(log n).
@@ -60,7 +62,8 @@ class miniheap_set {
     for (auto& tree : bins_) tree.clear();
     spans_.clear();
     reserve_.clear();
-    size_ = empty_count_ = waiting_count_ = used_pages_ = dirty_pages_ = binned_pages_ = 0;
+    size_ = empty_count_ = waiting_count_ = 0;
+    used_pages_ = unused_slab_pages_ = dirty_pages_ = binned_pages_ = 0;
   }
 
   /// The first miniheap with a free slot of the size class in a slab that is not active, or nullptr. O(1).
@@ -115,6 +118,31 @@ class miniheap_set {
   void give_span(descriptor& m, page_entry* first, std::uint32_t pages = 0) noexcept {
     const span_change change{*this, m};
     m.give_span(first, pages);
+  }
+
+  /// Frees a slab all pages of which are unused.
+  void give_unused_slab(descriptor& m, page_entry* first) noexcept {
+    unused_slab_pages_ -= first->pages;
+    const span_change change{*this, m};
+    m.give_unused_slab(first);
+  }
+
+  /// Pages of a slab that is counted have become unused. How many.
+  std::uint32_t give_slab_pages(descriptor& m, page_entry& slab, slab_page_set pages) noexcept {
+    const std::uint32_t count = m.give_slab_pages(slab, pages);
+    dirty_pages_ += count;
+    unused_slab_pages_ += count;
+    if (!m.is_in_reserve) reserve_.update(m);
+    return count;
+  }
+
+  /// The unused pages of a slab are about to be used.
+  auto take_slab_pages(descriptor& m, page_entry& slab) noexcept {
+    const auto taken = m.take_slab_pages(slab);
+    dirty_pages_ -= taken.pages - taken.clean_pages;
+    unused_slab_pages_ -= taken.pages;
+    if (m.dirty_pages() == 0) reserve_.update(m);
+    return taken;
   }
 
   /// Anything else that changes what is free or dirty of a miniheap.
@@ -264,6 +292,7 @@ class miniheap_set {
   reserve_order<descriptor, descriptor_order> reserve_;
   std::size_t size_ = 0;
   std::size_t used_pages_ = 0;
+  std::size_t unused_slab_pages_ = 0;
   std::size_t dirty_pages_ = 0;
   std::size_t binned_pages_ = 0;  // of slabs in bins
   std::size_t empty_count_ = 0;   // miniheaps without a used page
@@ -277,6 +306,7 @@ check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcep
   std::size_t waiting = 0;
   std::size_t with_span = 0;
   std::size_t used_pages = 0;
+  std::size_t unused_slab_pages = 0;
   std::size_t dirty_pages = 0;
   std::size_t binned_pages = 0;
   std::size_t in_reserve = 0;
@@ -287,6 +317,7 @@ check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcep
     empty += static_cast<std::size_t>(m.is_empty());
     waiting += static_cast<std::size_t>(m.is_waiting && m.is_empty());
     used_pages += m.used_pages();
+    unused_slab_pages += m.unused_slab_pages();
     if (!m.is_empty()) dirty_pages += m.dirty_pages();
     in_reserve += static_cast<std::size_t>(reserve_.belongs(m));
     with_span += static_cast<std::size_t>(m.spans().longest_class() != free_spans<Geometry>::classes);
@@ -297,8 +328,10 @@ check_result miniheap_set<Geometry, Fit, Selection, Lock>::check() const noexcep
   }
   if (counted != size_ || empty != empty_count_ || waiting != waiting_count_)
     return {"the miniheaps are counted", this};
-  if (used_pages != used_pages_ || dirty_pages != dirty_pages_ || binned_pages != binned_pages_)
-    return {"used and dirty pages, and those of slabs in bins, are counted", this};
+  if (used_pages != used_pages_ || unused_slab_pages != unused_slab_pages_)
+    return {"used pages, and unused ones of slabs, are counted", this};
+  if (dirty_pages != dirty_pages_ || binned_pages != binned_pages_)
+    return {"dirty pages, and those of slabs in bins, are counted", this};
   if (const check_result result = spans_.check(with_span); !result) return result;
   if (const char* broken = reserve_.check(in_reserve)) return {broken, this};
   for (std::uint32_t c = 0; c < size_classes; ++c) {

@@ -40,7 +40,7 @@ class miniheap_store {
     return descriptors_.mapped_bytes() + index_.mapped_bytes() + large_.metadata_bytes();
   }
   [[nodiscard]] std::size_t in_use_bytes() const noexcept {
-    return miniheaps_.used_pages() * page_bytes + large_.live_bytes();
+    return (miniheaps_.used_pages() - miniheaps_.unused_slab_pages()) * page_bytes + large_.live_bytes();
   }
   /// What that was a moment ago; any thread may ask.
   [[nodiscard]] std::size_t recent_in_use_bytes() const noexcept {
@@ -54,7 +54,6 @@ class miniheap_store {
     return miniheaps_.dirty_pages() * page_bytes +
            (miniheaps_.empty_count() - miniheaps_.waiting_count()) * Config.miniheap_bytes + large_.dirty_bytes();
   }
-  /// What may be in reserve now.
   [[nodiscard]] std::size_t reserve_limit_bytes() const noexcept { return bound_.bytes(in_use_bytes()); }
 
   /// Whether a miniheap starts at `base`. O(1); reads nothing there.
@@ -122,7 +121,14 @@ class miniheap_store {
     settle();
   }
 
-  /// Memory was taken, of pages or of slabs. What the reserve has above its bound goes back at the end of an epoch.
+  /// Pages were taken; those that are clean have to be faulted in. Does not touch a miniheap that is used.
+  void note_taken(std::uint32_t pages, std::uint32_t clean_pages) noexcept {
+    if (clean_pages != 0) bound_.note_fresh(clean_pages * page_bytes, in_use_bytes());
+    note_activity(pages * page_bytes);
+  }
+
+  /// Memory was taken, of pages or of slabs, or pages in slabs are unused. What the reserve has above its bound goes
+  /// back at the end of an epoch.
   void note_activity(std::size_t bytes) noexcept {
     unnoted_bytes_ += bytes;
     if (unnoted_bytes_ < 64 * KiB) return;
@@ -207,12 +213,6 @@ class miniheap_store {
     if (hinted_page_source<Source> && clean_pages != 0) populate(m, *first, clean_pages);
     note_taken(pages, clean_pages);
     return first;
-  }
-
-  /// Does not touch a miniheap that is used.
-  void note_taken(std::uint32_t pages, std::uint32_t clean_pages) noexcept {
-    if (clean_pages != 0) bound_.note_fresh(clean_pages * page_bytes, in_use_bytes());
-    note_activity(pages * page_bytes);
   }
 
   /// A used span has clean pages: populates them in one call with some that will follow, in proportion to what is in

@@ -3,10 +3,10 @@
 /// The page map in the head of a miniheap: one entry of 64 bytes, a cache line, for each page.
 ///
 ///     entry of a slab's first page
-///     +----------------+----------------------------------+------+-------+------+------+---+-------+---+
-///     | next, previous | free: bit i set = slot i is free | used | slots | back | kind |   | pages |   |
-///     | 16 bytes       | 32 bytes                         | 2    | 2     | 2    | 1    | 1 | 4     | 4 |
-///     +----------------+----------------------------------+------+-------+------+------+---+-------+---+
+///     +----------------+----------------------------------+------+-------+------+------+--------+-------+---+
+///     | next, previous | free: bit i set = slot i is free | used | slots | back | kind | unused | pages |   |
+///     | 16 bytes       | 32 bytes                         | 2    | 2     | 2    | 1    | 1      | 4     | 4 |
+///     +----------------+----------------------------------+------+-------+------+------+--------+-------+---+
 ///
 /// - free span: nothing is kept in its entries but the kind; see free_spans.hpp.
 /// - slab: every entry has the kind, and `back`, the distance to the first, which hangs in its bin's list.
@@ -46,6 +46,7 @@ struct alignas(64) page_entry : page_entry_hook {
   std::uint16_t slots;  // slots of the slab
   std::uint16_t back;   // pages to the first entry of the slab
   page_kind kind;
+  std::uint8_t unused;  // of a slab that is counted: bit n is page n, which no used slot lies on
   std::uint32_t pages;  // length of the used span, in its first entry
 };
 static_assert(sizeof(page_entry) == 64);

@@ -14,7 +14,7 @@
 
 namespace miniheap::detail {
 
-/// Between `reserve_floor_bytes` and `reserve_ceiling_bytes`; the ceiling rises with what is in use. Where the floor is
+/// Between `reserve_floor_bytes` and `reserve_ceiling_bytes`, or more where much is in use. Where the floor is
 /// not below the ceiling, that is the bound, and it stays.
 ///
 /// There is a bound for each **stage**, which is what is in use in powers of two. So churn at the height of a spike
@@ -29,7 +29,7 @@ class reserve_bound {
 
   static constexpr std::size_t ceiling(std::size_t in_use_bytes) noexcept {
     if (!adapts || Config.reserve_ceiling_share == 0) return Config.reserve_ceiling_bytes;
-    return Config.reserve_ceiling_bytes + in_use_bytes / Config.reserve_ceiling_share;
+    return larger(Config.reserve_ceiling_bytes, in_use_bytes / Config.reserve_ceiling_share);
   }
 
   /// What may be kept now.

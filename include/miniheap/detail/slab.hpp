@@ -24,6 +24,7 @@ inline void make_slab(page_entry* first, std::uint32_t size_class) noexcept {
   }
   for (std::uint32_t w = 0; w < slot_words; ++w) first->free[w] = slot_mask(shape.slots, w);
   first->used = 0;
+  first->unused = 0;
   first->slots = shape.slots;
 }
 
@@ -36,16 +37,27 @@ inline void unmake_slab(page_entry* first) noexcept {
 /// the frees after which nothing else is to be done.
 inline constexpr std::uint16_t active_mark = 0x8000;
 
+/// A slab whose unused pages are counted (see counted_bins.hpp) has this bit in `used`, to the same end.
+inline constexpr std::uint16_t counted_mark = 0x4000;
+inline constexpr std::uint16_t used_mask = counted_mark - 1;
+
 [[nodiscard]] inline bool is_active(const page_entry& slab) noexcept { return (slab.used & active_mark) != 0; }
+[[nodiscard]] inline bool is_counted(const page_entry& slab) noexcept { return (slab.used & counted_mark) != 0; }
 [[nodiscard]] inline std::uint32_t used_slots(const page_entry& slab) noexcept {
-  return slab.used & (active_mark - 1u);
+  return slab.used & std::uint32_t{used_mask};
 }
 [[nodiscard]] inline bool is_full(const page_entry& slab) noexcept { return used_slots(slab) == slab.slots; }
 
-/// Whether freeing a slot needs no more than setting its bit: the slab is not active, was not full, and keeps two used
+/// Whether freeing a slot needs no more than setting its bit: the slab has no mark, was not full, and keeps two used
 /// slots or more, so that a parked one is not the last. Every size class has 4 slots or more.
 [[nodiscard]] inline bool is_free_quiet(std::uint16_t used, std::uint16_t slots) noexcept {
   return static_cast<std::uint16_t>(used - 3) < static_cast<std::uint16_t>(slots - 3);
+}
+
+/// Sets a slot's bit.
+inline void put_back(page_entry& slab, std::uint32_t slot) noexcept {
+  slab.free[slot / 64] |= std::uint64_t{1} << (slot % 64);
+  --slab.used;
 }
 
 /// The first word of the bitmap that has a free slot; the slab is not full.

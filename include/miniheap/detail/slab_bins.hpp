@@ -211,11 +211,6 @@ class slab_bins {
     return slot;
   }
 
-  static void put_back(page_entry& slab, std::uint32_t slot) noexcept {
-    slab.free[slot / 64] |= std::uint64_t{1} << (slot % 64);
-    --slab.used;
-  }
-
   Store store_;
   const arena_identity& identity_;
 };

@@ -8,8 +8,8 @@
 #pragma once
 
 #include <miniheap/detail/active_slab.hpp>
+#include <miniheap/detail/counted_bins.hpp>
 #include <miniheap/detail/fault.hpp>
-#include <miniheap/detail/miniheap_store.hpp>
 #include <miniheap/detail/parked_slots.hpp>
 
 namespace miniheap::detail {
@@ -142,11 +142,8 @@ class small_allocations {
     descriptor* const with_slot = store_.all().first_with_slot(c);
     descriptor* const with_span = store_.all().first_with_span(shapes[c].pages);
     const bool carves = with_slot == nullptr || (with_span != nullptr && set::before(*with_span, *with_slot));
-    if (carves) {
-      if (!is_fuller(with_span)) return false;
-    } else if (const page_entry& first = with_slot->bin_of(c).slabs.front(); !is_better(first, first.used)) {
-      return false;
-    }
+    const auto has_better = [&](const page_entry& first) { return is_better(first, used_slots(first)); };
+    if (carves ? !is_fuller(with_span) : !has_better(bins_.bring_fullest_forward(*with_slot, c))) return false;
     return activate_another(c) && is_better(*active.slab(), active.used_by_program());
   }
 
@@ -187,12 +184,15 @@ class small_allocations {
       if (!is_active(slab) && slab.used < 2) return {"a parked slot is not the last used one of its slab", parked_[c]};
     }
     if (pages != active_pages_) return {"the pages of active slabs are counted", this};
+    check_result result;
     store_.all().for_each([&](const descriptor& m) {
       m.for_each_span([&](const page_entry& first, bool is_free) {
-        if (!is_free && is_slab(first.kind) && is_active(first)) pages -= first.pages;
+        if (is_free || !is_slab(first.kind)) return;
+        if (const char* broken = bins_.check(first)) result = {broken, &first};
+        if (is_active(first)) pages -= first.pages;
       });
     });
-    return pages == 0 ? check_result{} : check_result{"each active slab is the arena's", this};
+    return pages == 0 ? result : check_result{"each active slab is the arena's", this};
   }
 
  private:
@@ -227,7 +227,7 @@ class small_allocations {
     descriptor* const with_span = store_.all().first_with_span(shapes[c].pages);
     if (with_slot != nullptr && (with_span == nullptr || !set::before(*with_span, *with_slot))) {
       page_entry& slab = with_slot->bin_of(c).slabs.front();
-      store_.all().remove_from_bin(*with_slot, slab);
+      bins_.take(*with_slot, slab);
       return &slab;
     }
     page_entry* const first = store_.take_span(with_span, shapes[c].pages, 1);
@@ -245,31 +245,33 @@ class small_allocations {
       const std::size_t slot_bytes = shapes[c].slot_bytes;
       identity_.stop(faults::double_free, shape::memory_of(&slab) + slot * slot_bytes, slot_bytes);
     }
-    put_back(slab, slot);
+    if (was_full) return bins_.add_first(m, slab, slot);
     if (is_active(slab)) {
+      put_back(slab, slot);
       if (!store_.fits_reserve()) retire_if_idle(m);
       return;
     }
-    if (was_full) return store_.all().add_to_bin(m, slab);
-    if (slab.used == 1 && parked_.is_in(slab)) unpark(c);
-    if (slab.used != 0) return;
-    store_.all().remove_from_bin(m, slab);
-    give_slab(m, slab);
-  }
-
-  static void put_back(page_entry& slab, std::uint32_t slot) noexcept {
-    slab.free[slot / 64] |= std::uint64_t{1} << (slot % 64);
-    --slab.used;
+    const bool has_more_unused = bins_.put_back(m, slab, slot);
+    if (used_slots(slab) == 1 && parked_.is_in(slab)) unpark(c);
+    if (used_slots(slab) == 0) {
+      store_.all().remove_from_bin(m, slab);
+      give_slab(m, slab);
+    } else if (has_more_unused) {
+      store_.settle();
+    }
   }
 
   /// The parked slot of a size class becomes free. If its slab was full it enters its bin; if it becomes empty, the
   /// caller sees to it.
   void unpark(std::uint32_t c) noexcept {
     page_entry& slab = *parked_.slab_of(c);
-    const bool was_full = slab.used == slab.slots;
-    put_back(slab, parked_.slot_of(c));
+    const std::uint32_t slot = parked_.slot_of(c);
     parked_.forget(c);
-    if (was_full) store_.all().add_to_bin(miniheap_of(&slab), slab);
+    if (slab.used == slab.slots) {
+      bins_.add_first(miniheap_of(&slab), slab, slot);
+    } else {
+      bins_.put_back(miniheap_of(&slab), slab, slot);
+    }
   }
 
   void unpark_all() noexcept {
@@ -288,14 +290,13 @@ class small_allocations {
     if (slab.used == 0) {
       give_slab(m, slab);
     } else if (!is_full(slab)) {
-      store_.all().add_to_bin(m, slab);
+      bins_.add(m, slab);
     }
   }
 
   /// An empty slab becomes a free span at once. The miniheap may be gone afterwards.
   void give_slab(descriptor& m, page_entry& slab) noexcept {
-    unmake_slab(&slab);
-    store_.give_span(m, &slab);
+    bins_.give(m, slab);
     span_given(m);
   }
 
@@ -312,13 +313,12 @@ class small_allocations {
     for (const active_slab& active : active_) {
       if (is_idle_in(active, m)) idle_pages += active.slab()->pages;
     }
-    if (idle_pages != m.used_pages()) return;
+    if (idle_pages != m.used_pages()) return store_.settle();
     for (active_slab& active : active_) {
       if (!is_idle_in(active, m)) continue;
       page_entry& slab = active.deactivate();
       active_pages_ -= slab.pages;
-      unmake_slab(&slab);
-      store_.give_span(m, &slab);
+      bins_.give(m, slab);
     }
     settle_empty();
   }
@@ -337,6 +337,7 @@ class small_allocations {
   }
 
   Store store_;
+  counted_bins<Store> bins_{store_};
   const arena_identity& identity_;
   std::array<active_slab, size_classes> active_{};
   parked_slots<shape> parked_;
