@@ -59,6 +59,13 @@ TEST_CASE("thread_cached: medium allocations are kept too, large ones are not", 
   CHECK(arena.stats().cache_bytes == 0);
 }
 
+TEST_CASE("thread_cached: nothing but a slot is freed quickly, whatever is checked", "[thread_cache]") {
+  constexpr arena_config unchecked{.checks = check_level::none};
+  thread_cached<miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, unchecked>> arena;
+  CHECK_FALSE(arena.try_deallocate_quickly(arena.allocate(300 * KiB)));
+  CHECK_FALSE(arena.try_deallocate_quickly(arena.allocate(1 * MiB)));
+}
+
 TEST_CASE("thread_cached: a thread that ends leaves nothing in stock, and no memory behind", "[thread_cache]") {
   cached_arena arena;
   std::size_t most_bytes = 0;

@@ -17,8 +17,8 @@
 
 namespace miniheap {
 
-/// Owns miniheaps and ranges, and gives them back: an empty miniheap at once (but for a reserve), a large allocation
-/// when it is freed, everything in `release()` and in the destructor.
+/// Owns miniheaps and ranges, and gives them back: but for a reserve, an empty miniheap and a large allocation when it
+/// is freed, everything in `release()` and in the destructor.
 ///
 /// Thread safety is the lock policy's; with the default, any thread may call anything. Complexities are given for `n`
 /// miniheaps or large allocations; page source calls come on top. An alignment is a power of two; a pointer given back

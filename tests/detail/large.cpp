@@ -134,39 +134,6 @@ TEMPLATE_TEST_CASE("large: like a map from address to size, whatever the page so
   CHECK(large.count() == 0);
 }
 
-TEST_CASE("large: what cannot be unmapped is purged, counted, and tried again", "[large]") {
-  supply s{source{}};
-  none_kept large;
-  void* const p = large.allocate(s, 10 * unit_bytes, 16);
-  REQUIRE(p != nullptr);
-  s.source().fail_at(1);
-  large.deallocate(s, address_of(p));
-  CHECK(large.free_bytes() == 10 * unit_bytes);
-  CHECK(large.live_bytes() == 0);
-  CHECK(large.bytes_at(address_of(p)) == 0);
-  CHECK(!large.contains(address_of(p)));
-  CHECK(large.dirty_bytes() == 0);
-  CHECK(s.source().inner().counts().purged_bytes == 10 * unit_bytes);
-  require_valid(large, s);
-
-  void* const q = large.allocate(s, 100, 16);
-  REQUIRE(q == p);
-  CHECK(large.last_fresh_bytes() == page_bytes);
-  require_valid(large, s);
-  CHECK(large.resize(s, address_of(q), unit_bytes, 16) == q);
-  CHECK(large.last_fresh_bytes() == unit_bytes - page_bytes);
-  CHECK(large.dirty_bytes() == 0);
-  require_valid(large, s);
-  s.source().fail_at(1);
-  CHECK(large.resize(s, address_of(q), page_bytes, 16) == q);  // what it shrinks by is idle
-  CHECK(large.dirty_bytes() == unit_bytes - page_bytes);
-  require_valid(large, s);
-  large.deallocate(s, address_of(q));  // tries again
-  CHECK(large.free_bytes() == 0);
-  large.release(s);
-  CHECK(s.mapped_bytes() == 0);
-}
-
 TEST_CASE("large: the next allocations are cut from what was freed", "[large]") {
   supply s{source{}};
   some_kept large;
@@ -298,6 +265,16 @@ TEST_CASE("large: one range that is refused does not keep the others", "[large]"
   s.source().refused_end = nullptr;
   large.release(s);
   CHECK(s.mapped_bytes() == 0);
+}
+
+TEST_CASE("large: the least that is dirty is what is left, not what is moved about", "[large]") {
+  supply s{source{}};
+  bounded<32 * unit_bytes> large;
+  large.deallocate(s, address_of(large.allocate(s, 16 * unit_bytes, 16)));
+  CHECK(large.take_least_dirty_bytes() == 0);
+  large.deallocate(s, address_of(large.allocate(s, unit_bytes, 16)));
+  CHECK(large.take_least_dirty_bytes() == 15 * unit_bytes);
+  large.release(s);
 }
 
 TEST_CASE("large: a failed request changes nothing, however often", "[large]") {

@@ -248,14 +248,15 @@ TEST_CASE("miniheap_store: miniheaps and large allocations share one bound", "[m
 }
 
 TEST_CASE("miniheap_store: it knows when most used pages have free slots", "[miniheap_store]") {
-  store_type store{source{}};
+  constexpr arena_config no_floor{.miniheap_bytes = 64 * KiB, .reserve_floor_bytes = 0};
+  miniheap_store<source, first_fit, fullest_first, no_floor> store{source{}};
   std::vector<page_entry*> slabs;
   for (int n = 0; n < 15; ++n) {
     slabs.push_back(store.take_span(store.all().first_with_span(1), 1, 1));
     make_slab(slabs.back(), 0);
     slabs.back()->used = static_cast<std::uint16_t>(slabs.back()->slots - 1);
   }
-  auto& m = store_type::descriptor::of(address_of(slabs.front()));
+  auto& m = decltype(store)::descriptor::of(address_of(slabs.front()));
   std::size_t binned = 0;
   const auto look = [&] {
     CHECK(store.all().binned_pages() == binned);

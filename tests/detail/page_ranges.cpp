@@ -161,11 +161,15 @@ TEST_CASE("page_ranges: the least that was dirty since it was asked for", "[page
   CHECK(ranges.take_least_dirty_bytes() == 0);
   ranges.take_idle(*one);
   ranges.make_idle(*one);
-  CHECK(ranges.take_least_dirty_bytes() == 4 * page_bytes);
+  ranges.note_least_dirty();
   CHECK(ranges.take_least_dirty_bytes() == 7 * page_bytes);
-  ranges.make_clean(*other);
   ranges.take_idle(*one);
-  CHECK(ranges.take_least_dirty_bytes() == 0);
+  ranges.note_least_dirty();
+  ranges.make_idle(*one);
+  CHECK(ranges.take_least_dirty_bytes() == 4 * page_bytes);
+  ranges.make_clean(*other);
+  ranges.note_least_dirty();
+  CHECK(ranges.take_least_dirty_bytes() == 3 * page_bytes);
 }
 
 TEST_CASE("page_ranges: the records go back when there are no ranges", "[page_ranges]") {

@@ -77,3 +77,63 @@ TEST_CASE("large faults: without memory for another record what is idle stays as
   large.release(s);
   CHECK(s.mapped_bytes() == 0);
 }
+
+TEST_CASE("large faults: what cannot be unmapped is purged, counted, and tried again", "[large]") {
+  page_supply<failing_source<counting_source<>>> s{failing_source<counting_source<>>{}};
+  large_allocations large;
+  void* const p = large.allocate(s, 10 * (64 * KiB), 16);
+  REQUIRE(p != nullptr);
+  s.source().fail_at(1);
+  large.deallocate(address_of(p));
+  large.settle(s, 0);
+  CHECK(large.free_bytes() == 10 * (64 * KiB));
+  CHECK(large.live_bytes() == 0);
+  CHECK(large.bytes_at(address_of(p)) == 0);
+  CHECK(!large.contains(address_of(p)));
+  CHECK(large.dirty_bytes() == 0);
+  CHECK(s.source().inner().counts().purged_bytes == 10 * (64 * KiB));
+  CHECK(large.check());
+
+  void* const q = large.allocate(s, 100, 16);
+  REQUIRE(q == p);
+  CHECK(large.last_fresh_bytes() == page_bytes);
+  CHECK(large.check());
+  CHECK(large.resize(s, address_of(q), (64 * KiB), 16) == q);
+  CHECK(large.last_fresh_bytes() == (64 * KiB) - page_bytes);
+  CHECK(large.dirty_bytes() == 0);
+  CHECK(large.check());
+  s.source().fail_at(1);
+  CHECK(large.resize(s, address_of(q), page_bytes, 16) == q);  // what it shrinks by is idle
+  CHECK(large.dirty_bytes() == (64 * KiB) - page_bytes);
+  CHECK(large.check());
+  large.deallocate(address_of(q));
+  large.settle(s, 0);  // tries again
+  CHECK(large.free_bytes() == 0);
+  large.release(s);
+  CHECK(s.mapped_bytes() == 0);
+}
+
+TEST_CASE("large faults: what was purged and what was not stay apart", "[large]") {
+  alignas(page_bytes) static std::byte memory[32 * (64 * KiB)];
+  page_supply<failing_source<buffer_source>> s{failing_source<buffer_source>{buffer_source{memory, sizeof memory}}};
+  large_allocations large;
+  large.deallocate(address_of(large.allocate(s, page_bytes, 16)));  // the records are mapped
+  large.trim(s);
+  auto* const p = static_cast<std::byte*>(large.allocate(s, (64 * KiB), 16));
+  const auto* const q = static_cast<std::byte*>(large.allocate(s, 2 * (64 * KiB), 16));
+  const auto* const r = static_cast<std::byte*>(large.allocate(s, (64 * KiB), 16));
+  REQUIRE(q == p + (64 * KiB));
+  REQUIRE(r == q + 2 * (64 * KiB));
+  large.deallocate(address_of(q));
+  s.source().fail_at(1);
+  large.settle(s, 0);
+  REQUIRE(large.dirty_bytes() == 0);
+  large.deallocate(address_of(r));
+  CHECK(large.dirty_bytes() == (64 * KiB));
+  CHECK(large.resize(s, address_of(p), 2 * (64 * KiB), 16) == p);  // into a part of what was purged
+  CHECK(large.dirty_bytes() == (64 * KiB));
+  CHECK(large.free_bytes() == 2 * (64 * KiB));
+  CHECK(large.check());
+  large.release(s);
+  CHECK(s.mapped_bytes() == 0);
+}

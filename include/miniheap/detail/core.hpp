@@ -93,7 +93,7 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     std::uintptr_t asked = begin;
     // What is found there is equal, and a compiler that knows would go on with it: all that follows waited for a load.
     asm("" : "+r"(asked));
-    if (checked ? !this->store().contains_recently(asked) : address_of(p) == begin) [[unlikely]]
+    if (!this->store().contains_recently(asked)) [[unlikely]]
       return stock_classes;
     const page_entry& entry = shape::map_of(begin)[shape::page_at(shape::offset_of(address_of(p)))];
     const start_rule& rule = start_rules[static_cast<std::size_t>(entry.kind)];

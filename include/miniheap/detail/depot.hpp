@@ -23,14 +23,14 @@ class depot {
 
   /// Up to `want` allocations of the stock class, at least one; 0: no memory. O(allocations) mostly.
   std::uint32_t allocate_batch(std::uint32_t c, void** batch, std::uint32_t want) noexcept {
-    const bool is_kept = is_slot_class(c) && want >= magazine_slots(c) && !is_passed_by();
+    const bool is_kept = is_slot_class(c) && !is_passed_by() && want >= magazine_slots(c);
     const std::uint32_t count = is_kept ? take(c, batch, want) : 0;
     return count != 0 ? count : arena_.allocate_batch(c, batch, want);
   }
 
   /// Each is of the stock class. O(allocations) mostly.
   void deallocate_batch(std::uint32_t c, void* const* batch, std::uint32_t count) noexcept {
-    const bool is_kept = is_slot_class(c) && count >= magazine_slots(c) && !is_passed_by();
+    const bool is_kept = is_slot_class(c) && !is_passed_by() && count >= magazine_slots(c);
     const std::uint32_t kept = is_kept ? keep(c, batch, count) : 0;
     if (kept != count) arena_.deallocate_batch(c, batch + kept, count - kept);
   }
@@ -127,7 +127,7 @@ class depot {
   /// Where memory is sparse, slots that are handed on would stay where they are.
   bool is_passed_by() noexcept {
     if (!was_sparse()) return false;
-    flush();
+    if (slots() != 0) flush();
     return true;
   }
 

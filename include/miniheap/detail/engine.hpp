@@ -110,8 +110,8 @@ class engine {
     return is_slab(entry->kind) ? slot_bytes(p, entry) : medium_bytes(p, entry);
   }
 
-  /// Idle slabs become free spans, and what is in reserve above `target_bytes` goes back; what could not be unmapped
-  /// before is tried again. Bytes unmapped and dropped.
+  /// Idle slabs become free spans, and what is in reserve above `target_bytes` goes back. 0: what could not be
+  /// unmapped before is tried again. Bytes unmapped and dropped.
   std::size_t trim(std::size_t target_bytes) noexcept {
     const std::size_t before_bytes = supply().given_back_bytes();
     small_.retire_all_idle();

@@ -26,6 +26,7 @@ class large_allocations {
     is_last_fresh_ = taken == nullptr;
     if (taken == nullptr) taken = map(supply, whole_bytes, alignment);
     if (taken == nullptr) return nullptr;
+    ranges_.note_least_dirty();
     taken->alignment = alignment;
     live_bytes_ += whole_bytes;
     ++count_;
@@ -67,6 +68,7 @@ class large_allocations {
                !remap(supply, changed, whole_bytes, alignment)) {
       return nullptr;
     }
+    ranges_.note_least_dirty();
     live_bytes_ = live_bytes_ - old_bytes + whole_bytes;
     changed.alignment = alignment;
     return changed.memory();
@@ -81,7 +83,7 @@ class large_allocations {
     page_range* longer = nullptr;
     for (page_range* r = ranges_.shortest_idle(); r != nullptr; r = longer) {
       const bool is_refused_left = !is_refused && free_bytes() != dirty_bytes();
-      if (dirty_bytes() <= limit_bytes && !is_refused_left) return;
+      if (dirty_bytes() <= limit_bytes && !is_refused_left) break;
       longer = ranges_.next_longer_idle(*r);
       if (r->is_clean) {
         is_refused = is_refused || !give_back(supply, *r, r->bytes);
@@ -89,6 +91,7 @@ class large_allocations {
         give_back(supply, *r, smaller(r->bytes, align_up(dirty_bytes() - limit_bytes, page_bytes)));
       }
     }
+    ranges_.note_least_dirty();
   }
 
   /// Gives all back that is free, and gives the metadata back when there is nothing to describe.
@@ -99,6 +102,7 @@ class large_allocations {
       longer = ranges_.next_longer_idle(*r);
       give_back(supply, *r, r->bytes);
     }
+    ranges_.note_least_dirty();
     ranges_.release(supply);
   }
 
@@ -188,14 +192,16 @@ class large_allocations {
 
   /// An idle range was cut in vain.
   void rejoin(page_range& r) noexcept {
+    const bool is_clean = r.is_clean;
     ranges_.take_idle(r);
-    ranges_.make_idle(r);
+    ranges_.make_idle(r, is_clean);
   }
 
   /// The longest idle range, if it is too short, made as long as needed: its pages need no page faults any more. O(log
   /// n) and the page source's time.
   template <class Supply>
   page_range* grow_idle(Supply& supply, std::size_t whole_bytes, std::size_t alignment) noexcept {
+    if (!Supply::remaps) return nullptr;
     page_range* const longest = ranges_.longest_idle();
     if (longest == nullptr || longest->bytes < least_moved_bytes || longest->bytes >= whole_bytes ||
         longest->is_clean || (longest->address & (alignment - 1)) != 0) {
@@ -232,8 +238,7 @@ class large_allocations {
       ranges_.erase(*behind);
     } else {
       ranges_.move(*behind, behind->address + more_bytes, behind->bytes - more_bytes);
-      page_range& rest = ranges_.make_idle(*behind);
-      if (is_clean) ranges_.make_clean(rest);
+      ranges_.make_idle(*behind, is_clean);
     }
     return true;
   }
@@ -252,22 +257,20 @@ class large_allocations {
     return true;
   }
 
-  /// Gives the last `bytes` of an idle range back. False: the page source will not take them, and all of it stays. It
-  /// loses its contents, so that at least the memory goes back.
+  /// Gives the last `bytes` of an idle range back, of a purged one all. False: the page source will not take them, and
+  /// all of it stays. It loses its contents, so that at least the memory goes back.
   template <class Supply>
   bool give_back(Supply& supply, page_range& r, std::size_t bytes) noexcept {
     if (!supply.unmap(reinterpret_cast<void*>(r.end() - bytes), bytes)) {
       if (!r.is_clean && supply.purge(r.memory(), r.bytes)) ranges_.make_clean(r);
       return false;
     }
-    const bool is_clean = r.is_clean;
     ranges_.take_idle(r);
     if (bytes == r.bytes) {
       ranges_.erase(r);
     } else {
       r.bytes -= bytes;
-      page_range& rest = ranges_.make_idle(r);
-      if (is_clean) ranges_.make_clean(rest);
+      ranges_.make_idle(r);
     }
     return true;
   }

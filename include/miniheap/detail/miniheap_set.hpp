@@ -29,10 +29,10 @@ class miniheap_set {
   /// Of them, those that the page source would not take.
   [[nodiscard]] std::size_t waiting_count() const noexcept { return waiting_count_; }
   /// Of all miniheaps.
-  /// Of slabs that have a free slot and are not active.
-  [[nodiscard]] std::size_t binned_pages() const noexcept { return binned_pages_; }
   [[nodiscard]] std::size_t used_pages() const noexcept { return used_pages_; }
-  /// Of them, unused ones of slabs that are counted.
+  /// Of them, those of slabs that have a free slot and are not active.
+  [[nodiscard]] std::size_t binned_pages() const noexcept { return binned_pages_; }
+  /// And unused ones of slabs that are counted.
   [[nodiscard]] std::size_t unused_slab_pages() const noexcept { return unused_slab_pages_; }
   /// Free pages, and unused ones of slabs, that were touched, in miniheaps that are not empty.
   [[nodiscard]] std::size_t dirty_pages() const noexcept { return dirty_pages_; }

@@ -46,8 +46,8 @@ class miniheap_store {
   [[nodiscard]] std::size_t recent_in_use_bytes() const noexcept {
     return __atomic_load_n(&recent_in_use_bytes_, __ATOMIC_RELAXED);
   }
-  /// Whether most used pages were of slabs with free slots, a moment ago: more than half of them, and until it is less
-  /// than three in eight. In steady churn it is one in four. Any thread may ask.
+  /// Whether more than half of the used pages (until fewer than three in eight), and not just a few, were of slabs
+  /// with free slots, a moment ago. In steady churn it is a fourth. Any thread may ask.
   [[nodiscard]] bool was_sparse() const noexcept { return __atomic_load_n(&was_sparse_, __ATOMIC_RELAXED); }
   /// What is in reserve. An empty miniheap counts as a whole.
   [[nodiscard]] std::size_t reserve_bytes() const noexcept {
@@ -97,7 +97,6 @@ class miniheap_store {
     return true;
   }
 
-  /// A range of its own. nullptr: no memory.
   void* allocate_large(std::size_t bytes, std::size_t alignment) noexcept {
     const bool is_dense = is_large_enough_for_huge_pages();
     void* const p = large_.allocate(supply_, bytes, alignment);
@@ -133,7 +132,8 @@ class miniheap_store {
     unnoted_bytes_ += bytes;
     if (unnoted_bytes_ < 64 * KiB) return;
     __atomic_store_n(&recent_in_use_bytes_, in_use_bytes(), __ATOMIC_RELAXED);
-    const bool is_sparse = 8 * miniheaps_.binned_pages() > (was_sparse_ ? 3 : 4) * miniheaps_.used_pages();
+    const std::size_t many_pages = (was_sparse_ ? 3 : 4) * miniheaps_.used_pages() / 8;
+    const bool is_sparse = miniheaps_.binned_pages() > larger(many_pages, Config.reserve_floor_bytes / page_bytes);
     __atomic_store_n(&was_sparse_, is_sparse, __ATOMIC_RELAXED);
     if (bound_.note_activity(std::exchange(unnoted_bytes_, 0), reserve_bytes(), in_use_bytes())) end_epoch();
   }

@@ -42,7 +42,7 @@ struct alignas(64) page_entry : page_entry_hook {
     std::uint64_t free[slot_words];
     void* descriptor;
   };
-  std::uint16_t used;   // slots handed out; of an active slab `active_mark` and slots handed out or claimed
+  std::uint16_t used;   // slots handed out, and a mark of slab.hpp; of an active slab, slots handed out or claimed
   std::uint16_t slots;  // slots of the slab
   std::uint16_t back;   // pages to the first entry of the slab
   page_kind kind;

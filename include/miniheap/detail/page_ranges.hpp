@@ -45,10 +45,12 @@ class page_ranges {
   [[nodiscard]] std::size_t idle_bytes() const noexcept { return idle_bytes_; }
   /// Of idle ranges that are not purged.
   [[nodiscard]] std::size_t dirty_bytes() const noexcept { return idle_bytes_ - clean_bytes_; }
-  /// The least that they were since the last call.
+  /// The least that they were when it was noted since the last call.
   [[nodiscard]] std::size_t take_least_dirty_bytes() noexcept {
     return std::exchange(least_dirty_bytes_, dirty_bytes());
   }
+  /// An operation is over.
+  void note_least_dirty() noexcept { least_dirty_bytes_ = smaller(least_dirty_bytes_, dirty_bytes()); }
   [[nodiscard]] std::size_t metadata_bytes() const noexcept { return records_.mapped_bytes(); }
 
   /// The last range that starts at or below `address`; nullptr: there is none.
@@ -108,9 +110,10 @@ class page_ranges {
     all_.insert_equal(moved);
   }
 
-  /// Makes a range idle; what it is part of then.
-  range& make_idle(range& r) noexcept {
+  /// Makes a range idle, which may be purged already; what it is part of then.
+  range& make_idle(range& r, bool is_clean = false) noexcept {
     r.alignment = 0;
+    r.is_clean = is_clean;
     put_in(r);
     range* low = &r;
     const auto it = all_.iterator_to(r);
@@ -128,7 +131,6 @@ class page_ranges {
     idle_.erase(idle_.iterator_to(r));
     idle_bytes_ -= r.bytes;
     if (std::exchange(r.is_clean, false)) clean_bytes_ -= r.bytes;
-    least_dirty_bytes_ = smaller(least_dirty_bytes_, dirty_bytes());
   }
 
   /// The memory of an idle range was purged.

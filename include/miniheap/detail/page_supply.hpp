@@ -37,6 +37,8 @@ class callback_guard {
 template <page_source Source>
 class page_supply {
  public:
+  static constexpr bool remaps = remapping_page_source<Source>;
+
   explicit page_supply(Source source) : source_{static_cast<Source&&>(source)} {}
 
   [[nodiscard]] Source& source() noexcept { return source_; }

@@ -181,7 +181,8 @@ class small_allocations {
         return {"a parked slot is of a slab of its size class", parked_[c]};
       if ((slab.free[slot / 64] >> (slot % 64) & 1u) != 0)
         return {"a parked slot counts as used in its slab", parked_[c]};
-      if (!is_active(slab) && slab.used < 2) return {"a parked slot is not the last used one of its slab", parked_[c]};
+      if (!is_active(slab) && used_slots(slab) < 2)
+        return {"a parked slot is not the last used one of its slab", parked_[c]};
     }
     if (pages != active_pages_) return {"the pages of active slabs are counted", this};
     check_result result;

@@ -165,7 +165,7 @@ class stock {
   /// What most calls need of a bin.
   struct bin {
     void** top;  // behind the slot that was put last; below the first stands nullptr. Written by the owner alone
-    void** end;  // where the limit is; none, if the bin was not used lately, or there is no budget
+    void** end;  // where the limit is; none, if the bin was not used lately, is closed, or there is no budget
   };
 
   /// The rest of it.

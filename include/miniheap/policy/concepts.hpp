@@ -39,7 +39,7 @@ inline constexpr bool maps_zeroed = [] {
   }
 }();
 
-/// A page source that can grow and shrink what is mapped, with its contents, perhaps to another address.
+/// A page source that can grow what is mapped, with its contents, perhaps to another address.
 ///
 /// - `remap(p, old_bytes, new_bytes, alignment)`: where the range is now, or nullptr and nothing has changed. Of whole
 ///   pages, as with `unmap`. `p` is aligned as is asked.

@@ -41,19 +41,20 @@ class mmap_source {
   void prefer_huge_pages(void* p, std::size_t bytes) noexcept { ::madvise(p, bytes, MADV_HUGEPAGE); }
   void prefer_small_pages(void* p, std::size_t bytes) noexcept { ::madvise(p, bytes, MADV_NOHUGEPAGE); }
 
-  /// Moves pages, not bytes: in place where the neighbouring addresses are free, else to a new aligned place with free
-  /// addresses behind it, so that what grows step by step seldom moves.
+  /// Moves pages, not bytes: in place where the neighbouring addresses are free, else to a place with free addresses
+  /// behind it, so that what grows step by step seldom moves. Copies where the pages are several mappings to the
+  /// kernel, or are to be aligned to more than a page.
   void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept {
     if (::mremap(p, old_bytes, new_bytes, 0) != MAP_FAILED) return p;
-    std::byte* const target = map_with_room_behind(new_bytes, alignment);
-    if (target == nullptr) return nullptr;
-    if (::mremap(p, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target) != MAP_FAILED) return target;
-    if (errno == EFAULT) {  // neighbours that the kernel does not know as one
-      move(static_cast<std::byte*>(p), target, old_bytes);
-      return target;
+    if (errno == EFAULT || alignment > detail::page_bytes) return copy(p, old_bytes, new_bytes, alignment);
+    const std::size_t room_bytes = detail::align_up(new_bytes / 2, detail::page_bytes);
+    void* q = ::mremap(p, old_bytes, new_bytes + room_bytes, MREMAP_MAYMOVE);
+    if (q != MAP_FAILED) {
+      ::munmap(static_cast<std::byte*>(q) + new_bytes, room_bytes);  // if it stays, it is addresses without memory
+      return q;
     }
-    unmap(target, new_bytes);
-    return nullptr;
+    q = ::mremap(p, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    return q != MAP_FAILED ? q : nullptr;
   }
 
  private:
@@ -66,28 +67,13 @@ class mmap_source {
     return p == MAP_FAILED ? nullptr : p;
   }
 
-  /// The addresses behind are free at first, half as many.
-  std::byte* map_with_room_behind(std::size_t bytes, std::size_t alignment) noexcept {
-    const std::size_t room_bytes = detail::align_up(bytes / 2, detail::page_bytes);
-    auto* const wide = static_cast<std::byte*>(map(bytes + room_bytes, alignment));
-    if (wide == nullptr) return static_cast<std::byte*>(map(bytes, alignment));
-    if (unmap(wide + bytes, room_bytes)) return wide;
-    unmap(wide, bytes + room_bytes);
+  void* copy(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept {
+    void* const target = map(new_bytes, alignment);
+    if (target == nullptr) return nullptr;
+    std::memcpy(target, p, old_bytes < new_bytes ? old_bytes : new_bytes);
+    if (unmap(p, old_bytes)) return target;
+    unmap(target, new_bytes);
     return nullptr;
-  }
-
-  /// To where something is mapped that is not needed. What cannot be moved as a whole is halved, down to what the
-  /// kernel knows as one; what cannot be moved at all is copied.
-  static void move(std::byte* from, std::byte* to, std::size_t bytes) noexcept {
-    if (::mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED) return;
-    if (errno == EFAULT && bytes > detail::page_bytes) {
-      const std::size_t half_bytes = detail::align_up(bytes / 2, detail::page_bytes);
-      move(from, to, half_bytes);
-      move(from + half_bytes, to + half_bytes, bytes - half_bytes);
-      return;
-    }
-    std::memcpy(to, from, bytes);
-    ::munmap(from, bytes);
   }
 
   /// Maps `alignment` bytes more than needed and gives back what is before and behind the aligned part.
