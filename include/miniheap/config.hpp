@@ -44,7 +44,7 @@ struct arena_config {
   /// ... or where its slab has at least so many more used slots. 0: as many are enough, and one more then.
   unsigned float_gain_slots = 0;
   /// A new miniheap asks for huge pages once the arena has this many bytes in use; 0 switches that off.
-  std::size_t huge_pages_from_bytes = 16 * MiB;
+  std::size_t huge_pages_from_bytes = 256 * MiB;
   /// What a `thread_cached` keeps for one thread, at most; 0: nothing.
   std::size_t thread_cache_bytes = 1 * MiB;
   /// ... or one part in so many of what the arena has in use, where that is more; 0: it does not count.

@@ -42,6 +42,8 @@ constexpr unsigned next_level(unsigned level, std::uint32_t used, std::uint32_t 
 template <class Geometry, fit_policy Fit, class Lock = no_lock::null_mutex>
 class miniheap_descriptor : public tree_hook, public reserve_hook, public all_hook {
  public:
+  using shape = Geometry;
+
   /// The slabs of one size class that have a free slot and are not active. Every such slab of the miniheap is in it;
   /// the bin itself is in a tree of the arena while it is not empty.
   struct bin : tree_hook {
@@ -173,7 +175,7 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
     return end - first;
   }
 
-  /// Free pages, none of them dirty, become so.
+  /// Free pages, or unused ones of slabs, none of them dirty, become so.
   void soil(free_span span) noexcept {
     dirty_.set(span.first, span.pages);
     dirty_pages_ += span.pages;
@@ -186,15 +188,15 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
     dirty_pages_ = dirty_.count();
   }
 
-  /// Calls `purge(first page, pages)` for each row of dirty pages, or of those that are old. Those that it returns true
+  /// Calls `take(first page, pages)` for each row of dirty pages, or of those that are old. Those that it returns true
   /// for are clean then; where it does not, that is the end, and false. O(pages / 64 + rows).
-  template <class Purge>
-  bool clean(Purge purge) noexcept {
-    return clean(dirty_, purge);
+  template <class Take>
+  bool clean(Take take) noexcept {
+    return clean(dirty_, take);
   }
-  template <class Purge>
-  bool clean_old(Purge purge) noexcept {
-    return clean(old_, purge);
+  template <class Take>
+  bool clean_old(Take take) noexcept {
+    return clean(old_, take);
   }
 
   void make_dirty_pages_old() noexcept { old_ = dirty_; }
@@ -284,11 +286,11 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
     }
   }
 
-  template <class Purge>
-  bool clean(const bitmap<Geometry::pages>& which, Purge purge) noexcept {
+  template <class Take>
+  bool clean(const bitmap<Geometry::pages>& which, Take take) noexcept {
     for (std::uint32_t page = which.find_from(0); page < Geometry::pages; page = which.find_from(page)) {
       const std::uint32_t pages = which.find_clear_from(page) - page;
-      if (!purge(page, pages)) return false;
+      if (!take(page, pages)) return false;
       make_clean({page, pages});
     }
     return true;

@@ -9,6 +9,7 @@
 #include <miniheap/detail/large.hpp>
 #include <miniheap/detail/miniheap_set.hpp>
 #include <miniheap/detail/page_supply.hpp>
+#include <miniheap/detail/purge_batch.hpp>
 #include <miniheap/detail/reserve_bound.hpp>
 
 #include <utility>
@@ -143,7 +144,7 @@ class miniheap_store {
     note_activity(0);
     const std::size_t most_bytes = reserve_limit_bytes();
     if (reserve_bytes() > most_bytes) [[unlikely]]
-      bound_.note_given_back(give_back(most_bytes), in_use_bytes());
+      bound_.note_given_back(give_back(most_bytes - bound_.slack(most_bytes)), in_use_bytes());
   }
 
   /// Gives back what the reserve has above `target_bytes`, the shortest ranges and the sparsest miniheaps first, from
@@ -240,40 +241,34 @@ class miniheap_store {
     });
     bound_.end_epoch(reserve_bytes(), old_bytes, in_use_bytes());
     const std::size_t most_bytes = reserve_limit_bytes();
-    miniheaps_.for_each_in_reserve([&](descriptor& m) {
-      if (reserve_bytes() > most_bytes && !m.is_empty() && !m.was_refused) purge(m, true);
-      m.make_dirty_pages_old();
-      return true;
-    });
+    {
+      purge_batch batch{miniheaps_, supply_};
+      miniheaps_.for_each_in_reserve([&](descriptor& m) {
+        if (reserve_bytes() > most_bytes && !m.is_empty() && !m.was_refused) batch.add(m, true);
+        m.make_dirty_pages_old();
+        return true;
+      });
+    }
     if (reserve_bytes() > most_bytes) give_back(most_bytes);
     bound_.note_given_back(supply_.given_back_bytes() - before_bytes, in_use_bytes());
   }
 
   /// Of empty miniheaps and dirty pages. One that the page source has refused is tried again in each call.
   void give_back_pages(std::size_t target_bytes) noexcept {
-    bool is_refused = false;
+    bool has_retried = false;
+    purge_batch batch{miniheaps_, supply_};
     miniheaps_.for_each_in_reserve([&](descriptor& m) {
       if (reserve_bytes() <= target_bytes) return false;
-      if (!m.was_refused || !is_refused) is_refused |= !give_back(m);
+      if (m.was_refused && std::exchange(has_retried, true)) return true;
+      if (!m.is_empty()) {
+        batch.add(m);
+      } else if (!unmap_miniheap(m)) {
+        batch.add(m);
+        batch.flush();
+        miniheaps_.let_wait(m);
+      }
       return true;
     });
-  }
-
-  /// False: the page source refused. The miniheap may be gone.
-  bool give_back(descriptor& m) noexcept {
-    if (m.is_empty() && unmap_miniheap(m)) return true;
-    const bool is_clean = purge(m);
-    if (m.is_empty()) miniheaps_.let_wait(m);
-    return is_clean;
-  }
-
-  /// The dirty pages of a miniheap, or only the old ones where it is not in huge pages.
-  bool purge(descriptor& m, bool only_old = false) noexcept {
-    only_old = only_old && !m.has_huge_pages;
-    if (m.has_huge_pages) prefer_small_pages(m);
-    const auto drop = [&](descriptor& d) { return only_old ? d.clean_old(purge_of(d)) : d.clean(purge_of(d)); };
-    m.was_refused = !miniheaps_.change(m, drop);
-    return !m.was_refused;
   }
 
   /// A new empty miniheap, or nullptr and nothing has changed.
@@ -297,20 +292,6 @@ class miniheap_store {
     update_fits_reserve();
     bound_.note_fresh(Config.miniheap_bytes, in_use_bytes());
     return &m;
-  }
-
-  /// Drops the contents of pages of a miniheap.
-  [[nodiscard]] auto purge_of(descriptor& m) noexcept {
-    return [this, &m](std::uint32_t page, std::uint32_t pages) {
-      return supply_.purge(shape::memory_of(m.map() + page), pages * page_bytes);
-    };
-  }
-
-  /// It is not dense after all. All of a huge page was made resident with the first touch of it.
-  void prefer_small_pages(descriptor& m) noexcept {
-    supply_.prefer_small_pages(m.map(), Config.miniheap_bytes);
-    m.has_huge_pages = false;
-    miniheaps_.change(m, [](descriptor& d) { d.soil_all(); });
   }
 
   /// Unmaps an empty miniheap. False: the page source will not take it, and it stays.

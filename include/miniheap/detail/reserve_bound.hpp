@@ -11,6 +11,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <utility>
 
 namespace miniheap::detail {
 
@@ -37,25 +38,30 @@ class reserve_bound {
     return smaller(bounds_[stage_of(in_use_bytes)], ceiling(in_use_bytes));
   }
 
+  /// Where the bound is reached, so much more goes back with what has to: many pages at a time take less than one by
+  /// one.
+  static constexpr std::size_t slack(std::size_t bound_bytes) noexcept {
+    return adapts ? smaller(bound_bytes / 2, 1 * MiB) : 0;
+  }
+
   /// Memory was given back that the program may want again.
   void note_given_back(std::size_t bytes, std::size_t in_use_bytes) noexcept {
     given_back_bytes_ += bytes;
     given_back_stage_ = larger(given_back_stage_, stage_of(in_use_bytes));
   }
 
-  /// Memory is taken that has to be faulted in. What was given back in this epoch or the one before was given back too
-  /// early, and would be at hand if the bound had been so much higher ever since.
+  /// Memory is taken that has to be faulted in. What was given back and not forgotten was given back too early, and
+  /// would be at hand if the bound had been so much higher ever since. It rises by twice as much, as what comes next is
+  /// seldom of the same length: it is learned in few rounds then, and what is too much is lowered again.
   void note_fresh(std::size_t bytes, std::size_t in_use_bytes) noexcept {
     if (!adapts) return;
-    const std::size_t regretted_bytes = smaller(bytes, given_back_bytes_ + given_back_before_bytes_);
+    const std::size_t regretted_bytes = smaller(bytes, given_back_bytes_);
     if (regretted_bytes == 0) return;
-    const std::size_t of_this_epoch = smaller(regretted_bytes, given_back_bytes_);
-    given_back_bytes_ -= of_this_epoch;
-    given_back_before_bytes_ -= regretted_bytes - of_this_epoch;
+    given_back_bytes_ -= regretted_bytes;
     regretted_bytes_ += regretted_bytes;
-    const std::uint32_t highest = larger(stage_of(in_use_bytes), larger(given_back_stage_, given_back_before_stage_));
+    const std::uint32_t highest = larger(stage_of(in_use_bytes), given_back_stage_);
     for (std::uint32_t stage = lowest_stage(in_use_bytes); stage <= highest; ++stage) {
-      bounds_[stage] = larger(bounds_[stage], smaller(bounds_[stage] + regretted_bytes, ceiling(in_use_bytes)));
+      bounds_[stage] = larger(bounds_[stage], smaller(bounds_[stage] + 2 * regretted_bytes, ceiling(in_use_bytes)));
     }
   }
 
@@ -69,17 +75,18 @@ class reserve_bound {
   }
 
   /// An epoch is over. `old_bytes` were kept all the time, each of them. After a few epochs in which little was missed,
-  /// so many go, or what there always was at hand, but for a margin.
+  /// so many go, or what there always was at hand, but for a margin. How many epochs that takes is learned, too: more
+  /// where memory is missed after the bound was lowered, fewer where it is not.
   void end_epoch(std::size_t held_bytes, std::size_t old_bytes, std::size_t in_use_bytes) noexcept {
     const bool is_missed = regretted_bytes_ > activity_bytes_ / tolerated_share;
     least_unused_bytes_ = smaller(smaller(least_unused_bytes_, least_held_bytes_), old_bytes);
     calm_epochs_ = is_missed ? 0 : calm_epochs_ + 1;
-    if (calm_epochs_ == calm_epochs_to_lower) lower(in_use_bytes);
+    if (is_missed && std::exchange(has_lowered_, false)) patience_ = smaller(2 * patience_, most_patience);
+    if (calm_epochs_ == patience_) lower(in_use_bytes);
     if (calm_epochs_ == 0) least_unused_bytes_ = held_bytes;
-    given_back_before_bytes_ = given_back_bytes_;
-    given_back_before_stage_ = given_back_stage_;
-    given_back_stage_ = 0;
-    given_back_bytes_ = regretted_bytes_ = activity_bytes_ = 0;
+    given_back_bytes_ -= smaller(given_back_bytes_, activity_bytes_ / memory_share);
+    if (given_back_bytes_ == 0) given_back_stage_ = 0;
+    regretted_bytes_ = activity_bytes_ = 0;
     least_held_bytes_ = held_bytes;
     least_in_use_before_bytes_ = least_in_use_bytes_;
     least_in_use_bytes_ = in_use_bytes;
@@ -87,8 +94,11 @@ class reserve_bound {
 
  private:
   /// Faults that cost this share of all activity are not worth the memory that would save them.
-  static constexpr std::size_t tolerated_share = 512;
-  static constexpr std::uint32_t calm_epochs_to_lower = 4;
+  static constexpr std::size_t tolerated_share = 4096;
+  /// What was given back is forgotten at this share of all activity.
+  static constexpr std::size_t memory_share = 1024;
+  static constexpr std::uint32_t least_patience = 4;
+  static constexpr std::uint32_t most_patience = 64;
   static constexpr std::uint32_t stages = 32;
 
   static constexpr std::uint32_t stage_of(std::size_t in_use_bytes) noexcept {
@@ -104,6 +114,7 @@ class reserve_bound {
     calm_epochs_ = 0;
     const std::size_t margin_bytes = bytes(in_use_bytes) / 4;
     if (least_unused_bytes_ <= margin_bytes) return;
+    if (std::exchange(has_lowered_, true)) patience_ = larger(patience_ / 2, least_patience);
     const std::size_t excess_bytes = least_unused_bytes_ - margin_bytes;
     for (std::uint32_t stage = lowest_stage(in_use_bytes); stage <= stage_of(in_use_bytes); ++stage) {
       bounds_[stage] = larger(Config.reserve_floor_bytes, bounds_[stage] - smaller(excess_bytes, bounds_[stage]));
@@ -118,14 +129,14 @@ class reserve_bound {
   std::array<std::size_t, stages> bounds_;
   std::size_t activity_bytes_ = 0;           // in this epoch
   std::size_t regretted_bytes_ = 0;          // in this epoch
-  std::size_t given_back_bytes_ = 0;         // in this epoch, and not regretted yet
-  std::size_t given_back_before_bytes_ = 0;  // in the one before
+  std::size_t given_back_bytes_ = 0;         // and neither regretted nor forgotten yet
   std::uint32_t given_back_stage_ = 0;       // the highest at which that was
-  std::uint32_t given_back_before_stage_ = 0;
-  std::size_t least_held_bytes_ = 0;    // in this epoch
-  std::size_t least_unused_bytes_ = 0;  // in the calm epochs
-  std::uint32_t calm_epochs_ = 0;       // since something was missed, or the bound was lowered
-  std::size_t least_in_use_bytes_ = 0;  // in this epoch
+  std::size_t least_held_bytes_ = 0;         // in this epoch
+  std::size_t least_unused_bytes_ = 0;       // in the calm epochs
+  std::uint32_t calm_epochs_ = 0;            // since something was missed, or the bound was lowered
+  std::uint32_t patience_ = least_patience;  // so many of them until the bound is lowered
+  bool has_lowered_ = false;                 // since something was missed
+  std::size_t least_in_use_bytes_ = 0;       // in this epoch
   std::size_t least_in_use_before_bytes_ = 0;
 };
 

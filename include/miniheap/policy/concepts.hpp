@@ -49,6 +49,22 @@ concept remapping_page_source = page_source<Source> && requires(Source source, v
   noexcept->std::same_as<void*>;
 };
 
+/// Whole pages that lie side by side.
+struct page_row {
+  void* memory;
+  std::size_t bytes;
+};
+
+/// A page source that purges many rows of pages in fewer calls to the system than one for each, which costs more than
+/// the pages do.
+///
+/// - `purge_rows(rows, count)`: as `purge` for each, in turn; how many it did, from the first on.
+template <class Source>
+concept row_purging_page_source = page_source<Source> && requires(Source source, const page_row* rows, std::size_t n) {
+  { source.purge_rows(rows, n) }
+  noexcept->std::same_as<std::size_t>;
+};
+
 /// A page source that takes hints on how mapped memory is going to be used. Neither changes what the memory holds;
 /// where nothing can be done, nothing is.
 ///

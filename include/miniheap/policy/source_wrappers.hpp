@@ -73,6 +73,14 @@ class counting_source : public detail::source_wrapper<Source> {
     return true;
   }
 
+  /// Each row counts as a call.
+  std::size_t purge_rows(const page_row* rows, std::size_t count) noexcept requires row_purging_page_source<Source> {
+    const std::size_t done = this->inner_.purge_rows(rows, count);
+    counts_.purge_calls += done;
+    for (std::size_t n = 0; n < done; ++n) counts_.purged_bytes += rows[n].bytes;
+    return done;
+  }
+
   void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes,
               std::size_t alignment) noexcept requires remapping_page_source<Source> {
     ++counts_.remap_calls;
@@ -116,6 +124,10 @@ class limited_source : public detail::source_wrapper<Source> {
   }
 
   bool purge(void* p, std::size_t bytes) noexcept { return this->inner_.purge(p, bytes); }
+
+  std::size_t purge_rows(const page_row* rows, std::size_t count) noexcept requires row_purging_page_source<Source> {
+    return this->inner_.purge_rows(rows, count);
+  }
 
   void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes,
               std::size_t alignment) noexcept requires remapping_page_source<Source> {
@@ -179,8 +191,9 @@ class failing_source : public detail::source_wrapper<Source> {
   std::uint64_t random_ = 1;
 };
 
-static_assert(remapping_page_source<counting_source<>> && hinted_page_source<counting_source<>>);
-static_assert(remapping_page_source<limited_source<>>);
+static_assert(remapping_page_source<counting_source<>> && hinted_page_source<counting_source<>> &&
+              row_purging_page_source<counting_source<>>);
+static_assert(remapping_page_source<limited_source<>> && row_purging_page_source<limited_source<>>);
 static_assert(remapping_page_source<failing_source<>>);
 
 }  // namespace miniheap
