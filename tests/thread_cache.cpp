@@ -269,7 +269,7 @@ TEST_CASE("thread_cached: a thread may keep a share of what is in use", "[thread
     }
     return most;
   };
-  CHECK(most_in_stock() < 256 * KiB);  // of 1.4 MiB that come and go, with the depot
+  CHECK(most_in_stock() < 256 * KiB);  // of 1.4 MiB that come and go
   std::vector<void*> large;
   for (int n = 0; n < 4; ++n) large.push_back(arena.allocate(4 * MiB));
   CHECK(most_in_stock() > 512 * KiB);

@@ -250,12 +250,13 @@ class miniheap_arena {
     return core_.has_stock_class(p, stock_class);
   }
 
-  /// Up to `want` allocations of a stock class into `batch`; at least one, or 0 where there is no memory. O(want)
-  /// mostly.
-  [[nodiscard]] std::uint32_t allocate_batch(std::uint32_t stock_class, void** batch, std::uint32_t want) noexcept {
-    if constexpr (is_fine_grained) return core_.allocate_batch(lock_, stock_class, batch, want);
+  /// Up to `want` allocations of a stock class into `batch`; at least one, or 0 where there is no memory. Threads of
+  /// different lanes get slots that do not lie side by side, as far as that costs no memory. O(want) mostly.
+  [[nodiscard]] std::uint32_t allocate_batch(std::uint32_t stock_class, void** batch, std::uint32_t want,
+                                             std::uint32_t lane = 0) noexcept {
+    if constexpr (is_fine_grained) return core_.allocate_batch(lock_, stock_class, batch, want, lane);
     const entry_guard guard = enter();
-    return core_.allocate_batch(stock_class, batch, want);
+    return core_.allocate_batch(stock_class, batch, want, lane);
   }
 
   /// Takes allocations of a stock class back. O(count) mostly.

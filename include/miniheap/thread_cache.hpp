@@ -169,7 +169,6 @@ class thread_cached {
   }
 
   [[nodiscard]] check_result check() const noexcept {
-    if (const char* const broken = caches_.depot().check()) return {broken, &caches_};
     if (detail::thread_cache* const cache = caches_.find()) {
       if (const char* const broken = cache->stock.check()) return {broken, cache};
     }
@@ -192,12 +191,10 @@ class thread_cached {
 
   void lock() const noexcept {
     caches_.registry().lock();
-    caches_.depot().lock();
     arena_.lock();
   }
   void unlock() const noexcept {
     arena_.unlock();
-    caches_.depot().unlock();
     caches_.registry().unlock();
   }
 
@@ -210,10 +207,9 @@ class thread_cached {
   /// threads had in stock is lost to the child.
   void after_fork_in_child() noexcept { caches_.after_fork_in_child(); }
 
-  /// Gives the stock of the calling thread back to the arena, and the depot.
+  /// Gives the stock of the calling thread back to the arena.
   void flush() const noexcept {
     if (detail::thread_cache* const cache = caches_.find()) cache->stock.flush(arena_);
-    caches_.depot().flush();
   }
 
  private:
@@ -260,7 +256,7 @@ class thread_cached {
     if (c != detail::stock_classes) {
       if (detail::thread_cache* const cache = caches_.attach()) {
         if (void* const p = cache->stock.try_take(c)) return p;
-        if (void* const p = cache->stock.refill(caches_.depot(), c, budget_bytes())) return p;
+        if (void* const p = cache->stock.refill(arena_, c, budget_bytes())) return p;
       }
     }
     if (void* const p = arena_.try_allocate(bytes, alignment)) return p;
@@ -272,7 +268,7 @@ class thread_cached {
     if (c == detail::stock_classes) return arena_.deallocate(p);
     if (detail::thread_cache* const cache = caches_.attach()) {
       if (is_checked && cache->stock.was_put_last(c, p)) return free_twice(*cache, c, p);
-      cache->stock.overflow(caches_.depot(), c, p, budget_bytes());
+      cache->stock.overflow(arena_, c, p, budget_bytes());
     } else {
       arena_.deallocate_batch(c, &p, 1);
     }

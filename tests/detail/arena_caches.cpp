@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The stocks of an arena's threads, and the depot behind them.
+// The stocks of an arena's threads.
 #include <miniheap/thread_cache.hpp>
 
 #include <sys/wait.h>
@@ -24,38 +24,8 @@ constexpr int threads_in_child = 3;
 
 }  // namespace
 
-TEST_CASE("arena_caches: a flush empties the depot, too, which is in no thread's stock", "[depot]") {
-  cached_arena arena;
-  const auto all = allocate_some(arena, 500, 64);
-  arena.flush();
-  std::uint32_t step = 0;
-  std::thread other{[&] {
-    deallocate_all(arena, all);
-    __atomic_store_n(&step, 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 2) std::this_thread::yield();
-  }};
-  while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 1) std::this_thread::yield();
-  const arena_stats before = arena.stats();
-  CHECK(before.allocations == 0);
-  CHECK(before.live_bytes == 0);
-  arena.flush();
-  const arena_stats after = arena.stats();
-  CHECK(after.cache_bytes >= 64);  // the other thread's stock
-  CHECK(after.cache_bytes + std::size_t{detail::magazine_slots(3)} * 64 <= before.cache_bytes);
-  CHECK(after.allocations == 0);
-  CHECK(arena.check());
-  __atomic_store_n(&step, 2, __ATOMIC_SEQ_CST);
-  other.join();
-  CHECK(arena.stats().cache_bytes == 0);
-
-  const auto more = allocate_some(arena, 500, 64);
-  arena.flush();
-  std::thread{[&] { deallocate_all(arena, more); }}.join();  // the end of a thread empties it as well
-  CHECK(arena.stats().cache_bytes == 0);
-  CHECK(arena.check());
-}
-
-TEST_CASE("arena_caches: the depot goes with the arena, and starts anew after a release", "[depot]") {
+TEST_CASE("arena_caches: the stock of a thread that lives on goes with the arena, and starts anew after a release",
+          "[arena_caches]") {
   std::optional<cached_arena> arena{std::in_place};
   for (int round = 0; round < 2; ++round) {
     const auto all = allocate_some(*arena, 500, 64);
@@ -75,8 +45,7 @@ TEST_CASE("arena_caches: the depot goes with the arena, and starts anew after a 
   }
 }
 
-TEST_CASE("arena_caches: trim tells of all the bytes that go back, those of stocks and depot included",
-          "[arena_caches]") {
+TEST_CASE("arena_caches: trim tells of all the bytes that go back, those of stocks included", "[arena_caches]") {
   cached_arena arena;
   const auto verify = [&] {
     const source_counts before = arena.source().counts();
@@ -93,7 +62,7 @@ TEST_CASE("arena_caches: trim tells of all the bytes that go back, those of stoc
   const auto all = allocate_some(arena, 500, 64);
   arena.flush();
   std::thread{[&] { deallocate_all(arena, all); }}.join();
-  verify();  // what was the cache of a thread, and the depot's own memory
+  verify();  // what was the cache of a thread
   arena.deallocate(kept);
   verify();
   CHECK(arena.stats().miniheaps == 0);

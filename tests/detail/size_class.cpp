@@ -10,13 +10,13 @@ using namespace miniheap::detail;
 
 namespace {
 
-/// The definition: 16, 32, 48, 64, then four a doubling, from 1 KiB on eight, to 8 KiB; without those whose slots take
+/// The definition: 16, 32, 48, 64, then four a doubling, from 128 on eight, to 8 KiB; without those whose slots take
 /// as much of a slab as the next ones.
 std::vector<std::uint32_t> defined_sizes() {
-  const std::vector<std::uint32_t> left_out{896, 1920, 3840, 6656, 7680};
+  const std::vector<std::uint32_t> left_out{416, 480, 704, 832, 896, 960, 1920, 3840, 6656, 7680};
   std::vector<std::uint32_t> sizes{16, 32, 48, 64};
   for (std::uint32_t base = 64; base < 8192; base *= 2) {
-    const std::uint32_t parts = base < 1024 ? 4 : 8;
+    const std::uint32_t parts = base < 128 ? 4 : 8;
     for (std::uint32_t part = 1; part <= parts; ++part) sizes.push_back(base + part * base / parts);
   }
   std::erase_if(

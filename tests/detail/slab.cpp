@@ -79,7 +79,7 @@ TEST_CASE("slab: a free is quiet unless the slab was full, is left with one slot
 }
 
 TEST_CASE("slab: check notices what is wrong", "[slab][check]") {
-  const std::uint32_t c = 20;  // several pages
+  const std::uint32_t c = size_class(2048);
   made_slab slab{c};
   REQUIRE(shapes[c].pages > 1);
   REQUIRE(check_slab(slab.first) == nullptr);

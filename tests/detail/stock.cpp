@@ -20,7 +20,10 @@ struct counting_arena {
   bool is_sparse = false;
 
   [[nodiscard]] bool was_sparse() const { return is_sparse; }
-  std::uint32_t allocate_batch(std::uint32_t, void** batch, std::uint32_t want) {
+  std::set<std::uint32_t> lanes;  // that were asked for
+
+  std::uint32_t allocate_batch(std::uint32_t, void** batch, std::uint32_t want, std::uint32_t lane) {
+    lanes.insert(lane);
     std::uint32_t count = 0;
     for (; count < want && left != 0; ++count, --left) {
       batch[count] = reinterpret_cast<void*>(next += 16);
@@ -37,8 +40,10 @@ struct counting_arena {
 };
 
 struct stocked {
+  explicit stocked(std::uint32_t lane = 0) : s{arrays.get(), lane} {}
+
   std::unique_ptr<void* []> arrays { new void*[stock_array_bytes / sizeof(void*)] };
-  stock s{arrays.get()};
+  stock s;
   counting_arena arena;
   std::size_t budget_bytes = 1024 * 1024;
 
@@ -119,20 +124,13 @@ TEST_CASE("stock: a bin grows with use, up to its capacity", "[stock]") {
   }
 }
 
-TEST_CASE("stock: what overflows are whole magazines, where it makes one", "[stock]") {
-  stocked one;
-  one.budget_bytes = SIZE_MAX;
-  for (std::uint32_t c = 0; c < size_classes; ++c) {
-    INFO("stock class " << c);
-    for (int round = 0; round < 5; ++round) {
-      std::vector<void*> live;
-      for (std::uint32_t n = 0; n < 2 * stock_capacity(c); ++n) live.push_back(one.allocate(c));
-      for (void* const p : live) one.deallocate(c, p);
-      CHECK(one.arena.given > 0);
-      CHECK((one.arena.given < magazine_slots(c) || one.arena.given % magazine_slots(c) == 0));
-    }
-    one.s.flush(one.arena);
+TEST_CASE("stock: all that it takes is for its lane", "[stock]") {
+  stocked one{3};
+  std::vector<void*> live;
+  for (std::uint32_t c = 0; c < stock_classes; ++c) {
+    for (std::uint32_t n = 0; n < 100; ++n) live.push_back(one.allocate(c));
   }
+  CHECK(one.arena.lanes == std::set<std::uint32_t>{3});
 }
 
 TEST_CASE("stock: a thread that frees all it has keeps little", "[stock]") {
@@ -174,7 +172,7 @@ TEST_CASE("stock: bins that nobody uses are emptied", "[stock]") {
   for (int n = 0; n < 100; ++n) live.push_back(one.allocate(3));
   for (void* const p : live) one.deallocate(3, p);
   REQUIRE(one.s.bytes() >= 32 * 64);
-  for (int n = 0; n < 20000; ++n) one.deallocate(7, one.arena.allocate_batch(7, live.data(), 1) ? live[0] : nullptr);
+  for (int n = 0; n < 20000; ++n) one.deallocate(7, one.arena.allocate_batch(7, live.data(), 1, 0) ? live[0] : nullptr);
   CHECK(one.s.bytes() % 128 == 0);
   CHECK(one.s.bytes() <= 128 * std::size_t{stock_capacity(7)});
 }

@@ -3,7 +3,6 @@
 /// The thread caches of one arena: how a thread finds its own, and how they come and go.
 #pragma once
 
-#include <miniheap/detail/depot.hpp>
 #include <miniheap/detail/thread_registry.hpp>
 #include <miniheap/stats.hpp>
 
@@ -27,13 +26,11 @@ class arena_caches {
     {
       const registry_guard guard{registry_};
       for (thread_cache* cache = first_; cache != nullptr; cache = cache->of_arena.next) cache->stock.flush(arena_);
-      depot_.flush();
     }
     drop();
   }
 
   [[nodiscard]] cache_registry& registry() const noexcept { return registry_; }
-  [[nodiscard]] detail::depot<Arena>& depot() noexcept { return depot_; }
 
   /// Where the calling thread's cache is found while the place `is_current`: not so before `attach`, and not after the
   /// key has changed.
@@ -89,7 +86,6 @@ class arena_caches {
       const registry_guard guard{registry_};
       change_key();
       while (first_ != nullptr) unlink(*first_);
-      depot_.drop();
     }
     give_back_spares();
   }
@@ -111,7 +107,6 @@ class arena_caches {
 
   void give_back_spares() noexcept {
     const registry_guard guard{registry_};
-    depot_.give_back_spares();
     void* rest = spares_;
     spares_ = nullptr;
     while (rest != nullptr) {
@@ -123,8 +118,7 @@ class arena_caches {
 
   /// Corrects what the arena, to which all that is in stock is live, says. Under the registry's lock.
   void subtract_from(arena_stats& stats) const noexcept {
-    std::size_t slots = depot_.slots();
-    stats.cache_bytes += depot_.bytes();
+    std::size_t slots = 0;
     for (const thread_cache* cache = first_; cache != nullptr; cache = cache->of_arena.next) {
       stats.cache_bytes += cache->stock.bytes();
       slots += cache->stock.slots();
@@ -154,7 +148,7 @@ class arena_caches {
       if (memory == nullptr) return nullptr;
     }
     auto** const arrays = reinterpret_cast<void**>(static_cast<std::byte*>(memory) + sizeof(thread_cache));
-    auto& cache = *::new (memory) thread_cache{this, leave, arrays};
+    auto& cache = *::new (memory) thread_cache{this, leave, arrays, next_lane_++};
     cache.key = key_;
     cache.of_thread.insert(mine.all, cache, &thread_cache::of_thread);
     cache.of_arena.insert(first_, cache, &thread_cache::of_arena);
@@ -164,7 +158,6 @@ class arena_caches {
   static void leave(thread_cache& cache) noexcept {
     auto& self = *static_cast<arena_caches*>(cache.owner);
     cache.stock.flush(self.arena_);
-    self.depot_.flush();
     self.unlink(cache);
   }
 
@@ -181,11 +174,11 @@ class arena_caches {
   void change_key() noexcept { __atomic_store_n(&key_, registry_.next_key(), __ATOMIC_RELAXED); }
 
   Arena& arena_;
-  detail::depot<Arena> depot_{arena_};
   cache_registry& registry_ = shared_cache_registry;
   std::uint64_t key_ = 0;          // never used before; other threads compare theirs with it
   std::uint32_t place_ = 0;        // in each thread's `current`
   thread_cache* first_ = nullptr;  // a list
+  std::uint32_t next_lane_ = 0;    // of the next cache
   void* spares_ = nullptr;         // memory for caches, a list
 };
 

@@ -71,7 +71,8 @@ class concurrent_core : public core<Source, Fit, Selection, Config, slab_bins, t
   }
 
   /// As `core::allocate_batch`. When slabs that are there have at least half of what is wanted, that is it.
-  std::uint32_t allocate_batch(set_lock& lock, std::uint32_t c, void** batch, std::uint32_t want) noexcept {
+  std::uint32_t allocate_batch(set_lock& lock, std::uint32_t c, void** batch, std::uint32_t want,
+                               std::uint32_t /*lane*/ = 0) noexcept {
     stop_callback();
     std::uint32_t count = 0;
     if (is_slot_class(c)) {
@@ -206,9 +207,17 @@ class concurrent_core : public core<Source, Fit, Selection, Config, slab_bins, t
   ///@}
 };
 
+/// Where one thread at a time uses an arena, one lane is enough.
+template <lock_policy Locks>
+struct small_allocations_of {
+  static constexpr std::uint32_t lanes = std::is_same_v<Locks, no_lock> ? 1 : 4;
+  template <class Store, bool Checked>
+  using type = small_allocations<Store, Checked, lanes>;
+};
+
 /// The engine that a lock policy asks for.
 template <page_source Source, lock_policy Locks, fit_policy Fit, selection_policy Selection, arena_config Config>
 using core_for = std::conditional_t<locks_miniheaps<Locks>, concurrent_core<Source, Locks, Fit, Selection, Config>,
-                                    core<Source, Fit, Selection, Config>>;
+                                    core<Source, Fit, Selection, Config, small_allocations_of<Locks>::template type>>;
 
 }  // namespace miniheap::detail

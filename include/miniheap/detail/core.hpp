@@ -29,7 +29,7 @@ inline constexpr std::array<start_rule, static_cast<std::size_t>(page_kind::slab
 }();
 
 template <page_source Source, fit_policy Fit, selection_policy Selection, arena_config Config,
-          template <class, bool> class Small = small_allocations, class MiniheapLock = no_lock::null_mutex>
+          template <class, bool> class Small, class MiniheapLock = no_lock::null_mutex>
 class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> {
   using base = engine<Source, Fit, Selection, Config, Small, MiniheapLock>;
   using base::base_of;
@@ -47,9 +47,10 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     return bytes <= large_threshold_bytes ? detail::stock_class(bytes, alignment) : stock_classes;
   }
 
-  /// Up to `want` allocations of the stock class, at least one; 0: no memory. O(allocations) mostly.
-  std::uint32_t allocate_batch(std::uint32_t c, void** batch, std::uint32_t want) noexcept {
-    const std::uint32_t count = is_slot_class(c) ? this->small_.allocate_slots(c, batch, want)
+  /// Up to `want` allocations of the stock class, at least one, for a thread of a lane; 0: no memory. O(allocations)
+  /// mostly.
+  std::uint32_t allocate_batch(std::uint32_t c, void** batch, std::uint32_t want, std::uint32_t lane = 0) noexcept {
+    const std::uint32_t count = is_slot_class(c) ? this->small_.allocate_slots(c, batch, want, lane)
                                                  : allocate_spans(pages_of_stock_class(c), batch, want);
     if (count != 0) [[likely]]
       return count;

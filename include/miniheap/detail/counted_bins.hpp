@@ -69,6 +69,19 @@ class counted_bins {
     return *fullest;
   }
 
+  /// The first slab of a lane among the first few in the first few bins of a size class; nullptr: there is none. Odd
+  /// lanes have theirs at the back.
+  page_entry* first_of_lane(std::uint32_t c, std::uint32_t lane) noexcept {
+    page_entry* found = nullptr;
+    store_.all().find_with_slot(c, 4, [&](descriptor& m) {
+      page_entry_list& slabs = m.bin_of(c).slabs;
+      found = lane % 2 == 0 ? first_of_lane(slabs.begin(), slabs.end(), lane)
+                            : first_of_lane(slabs.rbegin(), slabs.rend(), lane);
+      return found != nullptr;
+    });
+    return found;
+  }
+
   /// Whether a slab knows if it is counted.
   [[nodiscard]] static const char* check(const page_entry& slab) noexcept {
     const bool is_in_bin = !is_active(slab) && !is_full(slab);
@@ -79,6 +92,14 @@ class counted_bins {
   }
 
  private:
+  template <class Iterator>
+  static page_entry* first_of_lane(Iterator it, Iterator end, std::uint32_t lane) noexcept {
+    for (int left = 8; it != end && left != 0; ++it, --left) {
+      if (it->lane == lane) return &*it;
+    }
+    return nullptr;
+  }
+
   void begin_to_count(descriptor& m, page_entry& slab, slab_page_set pages) noexcept {
     slab.used |= counted_mark;
     if (pages != 0 && count_more(m, slab, pages)) store_.settle();

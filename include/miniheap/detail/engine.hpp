@@ -15,7 +15,7 @@ enum class route : unsigned char { small, medium, large };
 
 /// `Small` keeps the slabs; `MiniheapLock` is the lock of one miniheap, which nobody takes here.
 template <page_source Source, fit_policy Fit, selection_policy Selection, arena_config Config,
-          template <class, bool> class Small = small_allocations, class MiniheapLock = no_lock::null_mutex>
+          template <class, bool> class Small, class MiniheapLock = no_lock::null_mutex>
 class engine {
  public:
   using store_type = miniheap_store<Source, Fit, Selection, Config, MiniheapLock>;

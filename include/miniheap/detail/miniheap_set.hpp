@@ -159,14 +159,14 @@ class miniheap_set {
     reserve_.update(m);
   }
 
-  /// Puts a slab that has a free slot into its bin, where it is the first to be used: it is likely the fullest. O(1),
-  /// or O(log n) when the bin was empty.
+  /// Puts a slab that has a free slot into its bin, where it is the first to be used, as it is likely the fullest: at
+  /// the front, or for odd lanes at the back. O(1), or O(log n) when the bin was empty.
   void add_to_bin(descriptor& m, page_entry& slab) noexcept {
     const std::uint32_t c = class_of_slab(slab.kind);
     binned_pages_ += slab.pages;
     bin& b = m.bin_of(c);
     if (b.slabs.empty()) bins_[c].insert_equal(b);
-    b.slabs.push_front(slab);
+    slab.lane % 2 == 0 ? b.slabs.push_front(slab) : b.slabs.push_back(slab);
   }
 
   /// The slab comes into its bin or leaves it, which stays in its tree: several threads may do so, each with the

@@ -3,10 +3,10 @@
 /// The page map in the head of a miniheap: one entry of 64 bytes, a cache line, for each page.
 ///
 ///     entry of a slab's first page
-///     +----------------+----------------------------------+------+-------+------+------+--------+-------+---+
-///     | next, previous | free: bit i set = slot i is free | used | slots | back | kind | unused | pages |   |
-///     | 16 bytes       | 32 bytes                         | 2    | 2     | 2    | 1    | 1      | 4     | 4 |
-///     +----------------+----------------------------------+------+-------+------+------+--------+-------+---+
+///     +----------------+----------------------------------+------+-------+------+------+--------+-------+------+---+
+///     | next, previous | free: bit i set = slot i is free | used | slots | back | kind | unused | pages | lane |   |
+///     | 16 bytes       | 32 bytes                         | 2    | 2     | 2    | 1    | 1      | 4     | 1    | 3 |
+///     +----------------+----------------------------------+------+-------+------+------+--------+-------+------+---+
 ///
 /// - free span: nothing is kept in its entries but the kind; see free_spans.hpp.
 /// - slab: every entry has the kind, and `back`, the distance to the first, which hangs in its bin's list.
@@ -48,6 +48,7 @@ struct alignas(64) page_entry : page_entry_hook {
   page_kind kind;
   std::uint8_t unused;  // of a slab that is counted: bit n is page n, which no used slot lies on
   std::uint32_t pages;  // length of the used span, in its first entry
+  std::uint8_t lane;    // of a slab: see active_slabs.hpp
 };
 static_assert(sizeof(page_entry) == 64);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// Size classes of small allocations: 16, 32, 48, 64 bytes, then four a doubling, from 1 KiB on up to eight, to 8 KiB.
+/// Size classes of small allocations: 16, 32, 48, 64 bytes, then four a doubling, from 128 on up to eight, to 8 KiB.
 /// Each is a multiple of 16, and a multiple of every power of two up to 4096 that divides the requests rounded up to
 /// it: aligned requests need no class of their own.
 #pragma once
@@ -45,9 +45,9 @@ constexpr slab_size slab_size_for(std::uint32_t slot_bytes) noexcept {
   return best;
 }
 
-/// The next step: 16 bytes up to 64, then four a doubling, from 1 KiB on eight.
+/// The next step: 16 bytes up to 64, then four a doubling, from 128 on eight.
 constexpr std::uint32_t step_above(std::uint32_t slot_bytes) noexcept {
-  return slot_bytes < 64 ? slot_bytes + 16 : slot_bytes + std::bit_floor(slot_bytes) / (slot_bytes < 1024 ? 4 : 8);
+  return slot_bytes < 64 ? slot_bytes + 16 : slot_bytes + std::bit_floor(slot_bytes) / (slot_bytes < 128 ? 4 : 8);
 }
 
 /// The slot size of the class above one of slots of `slot_bytes`. Steps are left out whose slots take no less of the
@@ -168,7 +168,7 @@ constexpr std::size_t bytes_of_stock_class(std::uint32_t stock_class) noexcept {
 }
 
 static_assert(size_class(0) == 0 && size_class(16) == 0 && size_class(17) == 1 && size_class(64) == 3);
-static_assert(size_class(65) == 4 && size_class(128) == 7 && size_class(129) == 8);
+static_assert(size_class(65) == 4 && size_class(128) == 7 && size_class(129) == 8 && size_class(145) == 9);
 static_assert(size_class(max_small_bytes) == size_classes - 1);
 static_assert(shapes[size_classes - 1].slot_bytes == max_small_bytes);
 

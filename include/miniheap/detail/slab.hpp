@@ -25,6 +25,7 @@ inline void make_slab(page_entry* first, std::uint32_t size_class) noexcept {
   for (std::uint32_t w = 0; w < slot_words; ++w) first->free[w] = slot_mask(shape.slots, w);
   first->used = 0;
   first->unused = 0;
+  first->lane = 0;
   first->slots = shape.slots;
 }
 

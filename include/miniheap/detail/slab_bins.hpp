@@ -86,8 +86,9 @@ class slab_bins {
     return allocate_slots(c, &slot, 1) != 0 ? slot : nullptr;
   }
 
-  /// Up to `want` slots of the size class; fewer where there is no memory for more. O(slots) mostly.
-  std::uint32_t allocate_slots(std::uint32_t c, void** slots, std::uint32_t want) noexcept {
+  /// Up to `want` slots of the size class; fewer where there is no memory for more. Threads are kept apart by locks
+  /// here, not by lanes. O(slots) mostly.
+  std::uint32_t allocate_slots(std::uint32_t c, void** slots, std::uint32_t want, std::uint32_t /*lane*/ = 0) noexcept {
     std::uint32_t count = 0;
     while (count < want) {
       descriptor* const with_slot = store_.all().first_with_slot(c);

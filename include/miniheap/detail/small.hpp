@@ -7,14 +7,15 @@
 /// not full go on to starve. A parked slot counts as used in its slab, and is never the last one.
 #pragma once
 
-#include <miniheap/detail/active_slab.hpp>
+#include <miniheap/detail/active_slabs.hpp>
 #include <miniheap/detail/counted_bins.hpp>
 #include <miniheap/detail/fault.hpp>
 #include <miniheap/detail/parked_slots.hpp>
 
 namespace miniheap::detail {
 
-template <class Store, bool Checked>
+/// `Lanes`: of the threads that `allocate_slots`.
+template <class Store, bool Checked, std::uint32_t Lanes = 1>
 class small_allocations {
  public:
   using shape = typename Store::shape;
@@ -32,27 +33,29 @@ class small_allocations {
 
   /// A slot of the size class, or nullptr. O(1) mostly.
   [[gnu::always_inline]] void* allocate(std::uint32_t c) noexcept {
-    active_slab& active = active_[c];
+    active_slab& active = active_.of(0, c);
     if (!active.has_claimed()) [[unlikely]] {
       if (void* const slot = parked_[c]) {
         parked_.forget(c);
         return slot;
       }
-      return allocate_from_next_word(c);
+      if (!claim_more(c, 0)) return nullptr;
     }
     return active.take_slot(shapes[c].slot_bytes);
   }
 
-  /// Up to `want` slots of the size class; fewer where there is no memory for more. O(slots) mostly.
-  std::uint32_t allocate_slots(std::uint32_t c, void** slots, std::uint32_t want) noexcept {
-    active_slab& active = active_[c];
+  /// Up to `want` slots of the size class, for a thread of a lane; fewer where there is no memory for more. O(slots)
+  /// mostly.
+  std::uint32_t allocate_slots(std::uint32_t c, void** slots, std::uint32_t want, std::uint32_t lane) noexcept {
+    active_slab& active = active_.of(lane, c);
     std::uint32_t count = 0;
     while (count < want) {
       if (active.has_claimed()) {
         count += active.take_slots(shapes[c].slot_bytes, slots + count, want - count);
-      } else if (void* const slot = allocate(c)) {
+      } else if (void* const slot = parked_[c]; slot != nullptr && parked_.slab_of(c)->lane == lane % Lanes) {
+        parked_.forget(c);
         slots[count++] = slot;
-      } else {
+      } else if (!claim_more(c, lane)) {
         break;
       }
     }
@@ -63,7 +66,7 @@ class small_allocations {
   /// elsewhere.
   [[gnu::always_inline]] bool deallocate_recent(void* p, std::uint32_t c) noexcept {
     const slab_shape& slots = shapes[c];
-    active_slab& active = active_[c];
+    active_slab& active = active_.of(0, c);
     const std::size_t offset_bytes = active.offset_of(p);
     if (!active.reaches(offset_bytes)) return false;
     const std::uint64_t position = slots.position(static_cast<std::uint32_t>(offset_bytes));
@@ -116,7 +119,7 @@ class small_allocations {
   /// Which slots of word `w` of a slab are free: as the bitmap says, claimed, or parked.
   [[nodiscard]] std::uint64_t free_word(const page_entry& slab, std::uint32_t w) const noexcept {
     const std::uint32_t c = class_of_slab(slab.kind);
-    const std::uint64_t word = slab.free[w] | active_[c].claimed_of(slab.free[w]);
+    const std::uint64_t word = slab.free[w] | active_.of(slab).claimed_of(slab.free[w]);
     return parked_.is_in(slab) && parked_.slot_of(c) / 64 == w ? word | std::uint64_t{1} << parked_.slot_of(c) % 64
                                                                : word;
   }
@@ -126,7 +129,7 @@ class small_allocations {
   /// of selection. False: there is none at hand. O(1), or O(log n).
   bool activate_fuller(const page_entry& slab, std::uint32_t c, unsigned gain_levels, unsigned gain_slots) noexcept {
     const descriptor& m = miniheap_of(&slab);
-    active_slab& active = active_[c];
+    active_slab& active = active_.of(0, c);
     const auto is_fuller = [&](const descriptor* other) {
       return other != nullptr && other->key().level >= m.key().level + gain_levels && set::before(*other, m);
     };
@@ -142,24 +145,28 @@ class small_allocations {
     descriptor* const with_slot = store_.all().first_with_slot(c);
     descriptor* const with_span = store_.all().first_with_span(shapes[c].pages);
     const bool carves = with_slot == nullptr || (with_span != nullptr && set::before(*with_span, *with_slot));
-    const auto has_better = [&](const page_entry& first) { return is_better(first, used_slots(first)); };
-    if (carves ? !is_fuller(with_span) : !has_better(bins_.bring_fullest_forward(*with_slot, c))) return false;
-    return activate_another(c) && is_better(*active.slab(), active.used_by_program());
+    if (carves) {
+      if (!is_fuller(with_span)) return false;
+    } else {
+      page_entry& first = bins_.bring_fullest_forward(*with_slot, c);
+      if (!is_better(first, used_slots(first))) return false;
+      first.lane = 0;  // so that it is chosen
+    }
+    return activate_another(c, 0) && is_better(*active.slab(), active.used_by_program());
   }
 
   /// Lets go of every active slab that no slot is used of.
   void retire_all_idle() noexcept {
     unpark_all();
-    for (std::uint32_t c = 0; c < size_classes; ++c) {
-      if (active_[c].is_idle()) deactivate(c);
-    }
+    active_.for_each([this](active_slab& active, std::uint32_t c) {
+      if (active.is_idle()) deactivate(active, c);
+    });
   }
 
   /// Forgets the active slabs; their miniheaps are about to go.
   void clear() noexcept {
-    active_ = {};
+    active_.clear();
     parked_ = {};
-    active_pages_ = 0;
   }
 
   /// A span of `m` has become free. The miniheap may be gone afterwards.
@@ -170,10 +177,8 @@ class small_allocations {
   }
 
   [[nodiscard]] check_result check() const noexcept {
-    std::uint32_t pages = 0;
+    if (const check_result result = active_.check(); !result) return result;
     for (std::uint32_t c = 0; c < size_classes; ++c) {
-      if (const char* broken = active_[c].check(c)) return {broken, active_[c].slab()};
-      if (active_[c].slab() != nullptr) pages += active_[c].slab()->pages;
       if (parked_[c] == nullptr) continue;
       const page_entry& slab = *parked_.slab_of(c);
       const std::uint32_t slot = parked_.slot_of(c);
@@ -184,7 +189,7 @@ class small_allocations {
       if (!is_active(slab) && used_slots(slab) < 2)
         return {"a parked slot is not the last used one of its slab", parked_[c]};
     }
-    if (pages != active_pages_) return {"the pages of active slabs are counted", this};
+    std::uint32_t pages = active_.pages();
     check_result result;
     store_.all().for_each([&](const descriptor& m) {
       m.for_each_span([&](const page_entry& first, bool is_free) {
@@ -199,37 +204,41 @@ class small_allocations {
  private:
   static descriptor& miniheap_of(const page_entry* entry) noexcept { return descriptor::of(address_of(entry)); }
 
-  [[gnu::noinline]] void* allocate_from_next_word(std::uint32_t c) noexcept {
+  /// Claims slots where none are claimed. False: no memory, and nothing has changed.
+  [[gnu::noinline]] bool claim_more(std::uint32_t c, std::uint32_t lane) noexcept {
     if constexpr (Checked) store_.supply().stop_callback(identity_);
     store_.note_activity(page_bytes / 4);
-    active_slab& active = active_[c];
-    if (!active.is_exhausted()) {
-      active.claim_word(*active.slab(), shape::memory_of(active.slab()));
-    } else if (!activate_another(c)) {
-      return nullptr;
-    }
-    return active.take_slot(shapes[c].slot_bytes);
+    active_slab& active = active_.of(lane, c);
+    if (active.is_exhausted()) return activate_another(c, lane);
+    active.claim_word(*active.slab(), shape::memory_of(active.slab()));
+    return true;
   }
 
   /// Replaces the active slab by the first in the order of selection. False: no memory, and nothing has changed.
-  bool activate_another(std::uint32_t c) noexcept {
-    page_entry* const slab = find_slab(c);
+  bool activate_another(std::uint32_t c, std::uint32_t lane) noexcept {
+    page_entry* const slab = find_slab(c, lane);
     if (slab == nullptr) return false;
-    if (active_[c].slab() != nullptr) deactivate(c);
-    active_pages_ += slab->pages;
-    active_[c].activate(*slab, shape::memory_of(slab));
+    active_slab& active = active_.of(lane, c);
+    if (active.slab() != nullptr) deactivate(active, c);
+    active_.activate(lane, *slab, shape::memory_of(slab));
     return true;
   }
 
   /// A slab that is not active, in no bin, and has a free slot: from the first miniheap in the order of selection that
-  /// has one or has room for one; at last from a new miniheap. nullptr: no memory.
-  page_entry* find_slab(std::uint32_t c) noexcept {
+  /// has one or has room for one; at last from a new miniheap. A slab of another lane is for where there is no room, or
+  /// where many pages have free slots already. nullptr: no memory.
+  page_entry* find_slab(std::uint32_t c, std::uint32_t lane) noexcept {
     descriptor* const with_slot = store_.all().first_with_slot(c);
     descriptor* const with_span = store_.all().first_with_span(shapes[c].pages);
     if (with_slot != nullptr && (with_span == nullptr || !set::before(*with_span, *with_slot))) {
-      page_entry& slab = with_slot->bin_of(c).slabs.front();
-      bins_.take(*with_slot, slab);
-      return &slab;
+      page_entry* slab = Lanes == 1 ? nullptr : bins_.first_of_lane(c, lane % Lanes);
+      const bool has_few_free_slots = 4 * store_.all().binned_pages() < store_.all().used_pages();
+      const bool takes_any = Lanes == 1 || with_span == nullptr || !has_few_free_slots;
+      if (slab == nullptr && takes_any) slab = &with_slot->bin_of(c).slabs.front();
+      if (slab != nullptr) {
+        bins_.take(miniheap_of(slab), *slab);
+        return slab;
+      }
     }
     page_entry* const first = store_.take_span(with_span, shapes[c].pages, 1);
     if (first != nullptr) make_slab(first, c);
@@ -283,11 +292,10 @@ class small_allocations {
 
   /// Lets go of the active slab of a size class; what becomes of it depends on its free slots. Its miniheap may be gone
   /// afterwards.
-  void deactivate(std::uint32_t c) noexcept {
-    if (parked_.is_in(*active_[c].slab())) unpark(c);  // it could be the last used one
-    page_entry& slab = active_[c].deactivate();
+  void deactivate(active_slab& active, std::uint32_t c) noexcept {
+    if (parked_.is_in(*active.slab())) unpark(c);  // it could be the last used one
+    page_entry& slab = active_.deactivate(active);
     descriptor& m = miniheap_of(&slab);
-    active_pages_ -= slab.pages;
     if (slab.used == 0) {
       give_slab(m, slab);
     } else if (!is_full(slab)) {
@@ -304,23 +312,20 @@ class small_allocations {
   /// An active slab may be idle, for speed. It does not keep a miniheap alive that could go: when nothing but idle
   /// active slabs is left in one, they become free spans. The miniheap may be gone afterwards.
   [[gnu::always_inline]] void retire_if_idle(descriptor& m) noexcept {
-    if (m.used_pages() <= active_pages_) [[unlikely]]
+    if (m.used_pages() <= active_.pages()) [[unlikely]]
       retire_idle(m);
   }
 
   [[gnu::noinline]] void retire_idle(descriptor& m) noexcept {
     unpark_all();
     std::uint32_t idle_pages = 0;
-    for (const active_slab& active : active_) {
+    active_.for_each([&](const active_slab& active, std::uint32_t /*c*/) {
       if (is_idle_in(active, m)) idle_pages += active.slab()->pages;
-    }
+    });
     if (idle_pages != m.used_pages()) return store_.settle();
-    for (active_slab& active : active_) {
-      if (!is_idle_in(active, m)) continue;
-      page_entry& slab = active.deactivate();
-      active_pages_ -= slab.pages;
-      bins_.give(m, slab);
-    }
+    active_.for_each([&](active_slab& active, std::uint32_t /*c*/) {
+      if (is_idle_in(active, m)) bins_.give(m, active_.deactivate(active));
+    });
     settle_empty();
   }
 
@@ -331,18 +336,17 @@ class small_allocations {
   /// A miniheap has become empty. Others in which only idle slabs are left were kept as long as they were the reserve.
   void settle_empty() noexcept {
     unpark_all();
-    for (const active_slab& active : active_) {
+    active_.for_each([this](const active_slab& active, std::uint32_t /*c*/) {
       if (active.is_idle() && !store_.fits_reserve()) retire_if_idle(miniheap_of(active.slab()));
-    }
+    });
     store_.settle();
   }
 
   Store store_;
   counted_bins<Store> bins_{store_};
   const arena_identity& identity_;
-  std::array<active_slab, size_classes> active_{};
+  active_slabs<Lanes> active_;
   parked_slots<shape> parked_;
-  std::uint32_t active_pages_ = 0;  // of all active slabs
 };
 
 }  // namespace miniheap::detail

@@ -29,18 +29,12 @@ inline constexpr std::size_t stock_array_bytes = [] {
   return sum;
 }();
 
-/// What moves as one between stocks, through the depot: up to 4 KiB.
-inline constexpr std::uint32_t most_magazine_slots = 32;
-constexpr std::uint32_t magazine_slots(std::uint32_t c) noexcept {
-  const auto slots = std::bit_floor(static_cast<std::uint32_t>(4 * KiB / bytes_of_stock_class(c)));
-  return slots < 2 ? 2 : slots < most_magazine_slots ? slots : most_magazine_slots;
-}
-
 class stock {
  public:
   /// The bins' arrays lie in `stock_array_bytes` bytes of zeroed or unused memory at `arrays`, which are touched as
   /// bins grow.
-  explicit stock(void** arrays) noexcept : next_array_{arrays} {
+  /// Slots come from slabs of `lane`, as far as there are any.
+  explicit stock(void** arrays, std::uint32_t lane = 0) noexcept : next_array_{arrays}, lane_{lane} {
     *next_array_++ = nullptr;
     for (bin& b : bins_) b.top = b.end = next_array_;
     for (record& r : records_) r.slots = next_array_;
@@ -90,9 +84,9 @@ class stock {
     }
     records_[c].refilled = frees_after_refill;
     void* alone = nullptr;
-    if (limit(c) < 2) return arena.allocate_batch(c, &alone, 1) != 0 ? alone : nullptr;
+    if (limit(c) < 2) return arena.allocate_batch(c, &alone, 1, lane_) != 0 ? alone : nullptr;
     void** const slots = records_[c].slots;
-    void** const top = slots + arena.allocate_batch(c, slots, (limit(c) + 1) / 2);
+    void** const top = slots + arena.allocate_batch(c, slots, (limit(c) + 1) / 2, lane_);
     std::reverse(slots, top);  // an arena gives rising addresses, which caches foresee, and the last one is taken first
     set_top(bins_[c], top);
     if (is_closed) set_limit(c, 0);
@@ -208,11 +202,8 @@ class stock {
     bins_[c].end = records_[c].slots + slots;
   }
 
-  /// Half of what is in a bin that is not empty: whole magazines, if it makes one.
-  [[nodiscard]] std::uint32_t half(std::uint32_t c) const noexcept {
-    const std::uint32_t slots = (count(c) + 1) / 2;
-    return slots < magazine_slots(c) ? slots : slots - slots % magazine_slots(c);
-  }
+  /// Half of what is in a bin.
+  [[nodiscard]] std::uint32_t half(std::uint32_t c) const noexcept { return (count(c) + 1) / 2; }
 
   /// Doubles what a bin may hold, if the budget allows it.
   void grow(std::uint32_t c, std::size_t budget_bytes) noexcept {
@@ -269,6 +260,7 @@ class stock {
   void** next_array_;
   std::size_t limit_bytes_ = 0;  // the sum of all limits
   std::uint32_t visits_ = 0;
+  std::uint32_t lane_;
 };
 
 }  // namespace miniheap::detail

@@ -36,8 +36,9 @@ struct cache_link {
 
 /// What one thread has in stock of one arena. It is in the lists of both, under the registry's lock.
 struct thread_cache {
-  thread_cache(void* of_whom, void (*flush_for_good)(thread_cache&) noexcept, void** arrays) noexcept
-      : owner{of_whom}, leave{flush_for_good}, stock{arrays} {}
+  thread_cache(void* of_whom, void (*flush_for_good)(thread_cache&) noexcept, void** arrays,
+               std::uint32_t lane) noexcept
+      : owner{of_whom}, leave{flush_for_good}, stock{arrays, lane} {}
 
   cache_link<thread_cache> of_thread;
   cache_link<thread_cache> of_arena;
