@@ -232,6 +232,17 @@ TEST_CASE("miniheap_store: one miniheap that is refused does not keep the others
   }
 }
 
+TEST_CASE("miniheap_store: in place of what is refused others' pages go", "[miniheap_store]") {
+  used_store used{4};
+  for (page_entry* const span : used.spans) {
+    used.store.give_span(store_type::descriptor::of(address_of(span)), span, 10);
+  }
+  used.store.supply().source().fail_at(1);
+  CHECK(used.store.give_back(10 * page_bytes) == 10 * page_bytes);
+  CHECK(used.store.reserve_bytes() == 10 * page_bytes);
+  used.verify();
+}
+
 TEST_CASE("miniheap_store: miniheaps and large allocations share one bound", "[miniheap_store]") {
   used_store used{3};
   void* const p = used.store.allocate_large(100 * KiB, 16);

@@ -24,6 +24,10 @@ class calling_source {
     call();
     return system_.purge(p, bytes);
   }
+  std::size_t purge_rows(const miniheap::page_row* rows, std::size_t count) noexcept {
+    call();
+    return system_.purge_rows(rows, count);
+  }
 
   template <class Arena>
   void call_from_now_on(Arena& arena) noexcept {
@@ -41,12 +45,15 @@ class calling_source {
   void (*stats_)(void*) noexcept = nullptr;
 };
 
-template <class Lock>
-struct calling_arena
-    : miniheap::miniheap_arena<calling_source, Lock, miniheap::first_fit, miniheap::fullest_first,
-                               miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}> {
+template <std::size_t ReserveBytes>
+inline constexpr miniheap::arena_config tiny_with_reserve{.miniheap_bytes = 64 * KiB,
+                                                          .reserve_ceiling_bytes = ReserveBytes};
+
+template <class Lock, std::size_t ReserveBytes = 0>
+struct calling_arena : miniheap::miniheap_arena<calling_source, Lock, miniheap::first_fit, miniheap::fullest_first,
+                                                tiny_with_reserve<ReserveBytes>> {
   using base = miniheap::miniheap_arena<calling_source, Lock, miniheap::first_fit, miniheap::fullest_first,
-                                        miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}>;
+                                        tiny_with_reserve<ReserveBytes>>;
   using base::base;
 };
 
@@ -148,6 +155,23 @@ TEMPLATE_TEST_CASE("a page source calls the arena", "[misuse]", calling_arena<mi
                   }),
                   "source", faults::reentrant);
   }
+}
+
+TEMPLATE_TEST_CASE("a page source calls the arena when it purges rows of pages", "[misuse]", miniheap::no_lock,
+                   miniheap::coarse_lock<>) {
+  require_fault(in_child([](culprit& named) {
+                  ::alarm(20);
+                  calling_arena<TestType, 64 * KiB> a{"source"};
+                  named.arena = &a;
+                  void* const freed = a.allocate(medium_bytes);
+                  void* const kept = a.allocate(medium_bytes);
+                  a.deallocate(a.allocate(medium_bytes));
+                  a.deallocate(freed);
+                  a.source().call_from_now_on(a);
+                  a.trim();
+                  a.deallocate(kept);
+                }),
+                "source", faults::reentrant);
 }
 
 TEST_CASE("a visitor may use another arena", "[misuse]") {

@@ -4,11 +4,14 @@
 #include "catch.hpp"
 
 #include <miniheap/config.hpp>
+#include <miniheap/detail/page_supply.hpp>
 
 #include <cstring>
 #include <vector>
 
 using namespace miniheap;
+using miniheap::detail::page_bytes;
+using miniheap::detail::page_supply;
 
 namespace {
 
@@ -57,6 +60,51 @@ TEST_CASE("mmap_source: purged pages are zeros again", "[page_source]") {
   CHECK(is_filled(static_cast<std::byte*>(p) + 16 * KiB, 32 * KiB, 0));
   CHECK(is_filled(static_cast<std::byte*>(p) + 48 * KiB, 16 * KiB, 1));
   CHECK(source.unmap(p, 64 * KiB));
+}
+
+TEST_CASE("mmap_source: the contents of many rows of pages are gone, and neighbours keep theirs", "[page_source]") {
+  page_supply<mmap_source> supply{mmap_source{}};
+  constexpr std::size_t rows = 300;
+  constexpr std::size_t period = 4 * page_bytes;  // of which a row has one page, two or three
+  auto* const p = static_cast<std::byte*>(supply.map(rows * period, page_bytes));
+  REQUIRE(p != nullptr);
+  std::vector<page_row> all;
+  for (std::size_t n = 0; n < rows; ++n) all.push_back({p + n * period, (n % 3 + 1) * page_bytes});
+  CHECK(supply.source().purge_rows(all.data(), 0) == 0);
+  const bool can = supply.source().purge_rows(all.data(), 1) == 1;  // the kernel does, since 6.15
+  for (const std::size_t count : {std::size_t{2}, std::size_t{127}, std::size_t{128}, std::size_t{129}, rows}) {
+    std::memset(p, 1, rows * period);
+    if (can) {
+      CHECK(supply.source().purge_rows(all.data(), count) == count);
+    } else {
+      CHECK(supply.source().purge_rows(all.data(), count) == 0);
+      supply.purge_rows(all.data(), count, [](const page_row&) { FAIL("refused"); });
+    }
+    for (std::size_t n = 0; n < rows; ++n) {
+      const std::size_t purged_bytes = n < count ? all[n].bytes : 0;
+      REQUIRE(is_filled(p + n * period, purged_bytes, 0));
+      REQUIRE(is_filled(p + n * period + purged_bytes, period - purged_bytes, 1));
+    }
+  }
+  CHECK(supply.unmap(p, rows * period));
+}
+
+TEST_CASE("mmap_source: rows that are not purged are not among those that it says it did", "[page_source]") {
+  mmap_source source;
+  constexpr std::size_t rows = 200;
+  auto* const p = static_cast<std::byte*>(source.map(2 * rows * page_bytes, page_bytes));
+  REQUIRE(p != nullptr);
+  std::vector<page_row> all;
+  for (std::size_t n = 0; n < rows; ++n) all.push_back({p + 2 * n * page_bytes, page_bytes});
+  for (const std::size_t gap : {std::size_t{150}, std::size_t{0}}) {
+    REQUIRE(source.unmap(all[gap].memory, page_bytes));
+    for (std::size_t n = 0; n < gap; ++n) std::memset(all[n].memory, 1, page_bytes);
+    const std::size_t done = source.purge_rows(all.data(), rows);
+    CHECK(done <= gap);
+    for (std::size_t n = 0; n < done; ++n) REQUIRE(is_filled(all[n].memory, page_bytes, 0));
+  }
+  CHECK(source.unmap(p + page_bytes, 299 * page_bytes));
+  CHECK(source.unmap(p + 301 * page_bytes, 99 * page_bytes));
 }
 
 TEST_CASE("mmap_source: remapping keeps the contents and the alignment", "[page_source]") {

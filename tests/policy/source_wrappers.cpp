@@ -11,6 +11,23 @@
 
 using namespace miniheap;
 
+namespace {
+
+/// Purges the first `most` rows, or says so.
+struct row_source : mmap_source {
+  std::size_t most = 0;
+  const page_row* asked_for = nullptr;
+  std::size_t asked_rows = 0;
+
+  std::size_t purge_rows(const page_row* rows, std::size_t count) noexcept {
+    asked_for = rows;
+    asked_rows = count;
+    return most;
+  }
+};
+
+}  // namespace
+
 TEST_CASE("counting_source: counts calls, and bytes of calls that succeed", "[source_wrappers]") {
   counting_source<failing_source<>> source{failing_source<>{}};
   void* p = source.map(64 * KiB, 4096);
@@ -34,6 +51,31 @@ TEST_CASE("counting_source: counts calls, and bytes of calls that succeed", "[so
   CHECK(counts.mapped_bytes == 0);
   CHECK(counts.peak_mapped_bytes == 128 * KiB);
   CHECK(counts.purged_bytes == 4096);
+}
+
+TEST_CASE("counting_source: each row that was purged counts as a call", "[source_wrappers]") {
+  counting_source<row_source> source{row_source{}};
+  const page_row rows[] = {{nullptr, 4 * KiB}, {nullptr, 8 * KiB}, {nullptr, 16 * KiB}};
+  source.inner().most = 2;
+  CHECK(source.purge_rows(rows, 3) == 2);
+  CHECK(source.inner().asked_for == rows);
+  CHECK(source.inner().asked_rows == 3);
+  CHECK(source.counts().purge_calls == 2);
+  CHECK(source.counts().purged_bytes == 12 * KiB);
+  source.inner().most = 0;
+  CHECK(source.purge_rows(rows, 3) == 0);
+  CHECK(source.counts().purge_calls == 2);
+  CHECK(source.counts().purged_bytes == 12 * KiB);
+}
+
+TEST_CASE("limited_source: passes rows on, and counts none", "[source_wrappers]") {
+  limited_source<row_source> source{100 * KiB, row_source{}};
+  const page_row rows[] = {{nullptr, 4 * KiB}, {nullptr, 8 * KiB}};
+  source.inner().most = 1;
+  CHECK(source.purge_rows(rows, 2) == 1);
+  CHECK(source.inner().asked_for == rows);
+  CHECK(source.inner().asked_rows == 2);
+  CHECK(source.free_bytes() == 100 * KiB);
 }
 
 TEST_CASE("limited_source: maps up to its limit, and again what came back", "[source_wrappers]") {
@@ -116,12 +158,16 @@ TEST_CASE("failing_source: fails about one call in so many, the same ones for a 
   CHECK(failures(1, 5).size() == 10000);
 }
 
-TEST_CASE("source_wrappers: compose, and remap only where the inner one can", "[source_wrappers]") {
+TEST_CASE("source_wrappers: compose, and do only what the inner one can", "[source_wrappers]") {
   STATIC_REQUIRE(remapping_page_source<limited_source<counting_source<failing_source<mmap_source>>>>);
   STATIC_REQUIRE(page_source<limited_source<counting_source<failing_source<buffer_source>>>>);
   STATIC_REQUIRE(!remapping_page_source<counting_source<buffer_source>>);
   STATIC_REQUIRE(!remapping_page_source<limited_source<buffer_source>>);
   STATIC_REQUIRE(!remapping_page_source<failing_source<buffer_source>>);
+  STATIC_REQUIRE(row_purging_page_source<limited_source<counting_source<mmap_source>>>);
+  STATIC_REQUIRE(!row_purging_page_source<counting_source<buffer_source>>);
+  STATIC_REQUIRE(!row_purging_page_source<limited_source<buffer_source>>);
+  STATIC_REQUIRE(!row_purging_page_source<failing_source<mmap_source>>);  // each row may fail
   STATIC_REQUIRE(maps_zeroed<limited_source<counting_source<mmap_source>>>);
   STATIC_REQUIRE(!maps_zeroed<counting_source<buffer_source>>);
 }

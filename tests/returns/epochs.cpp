@@ -107,7 +107,7 @@ TEST_CASE("epochs: at the end of one, old pages go first; what goes is regretted
   CHECK(full.m.clean_pages_at(full_miniheap::store_type::shape::page_of(full.a), 100) == 40);
   CHECK(full.store.reserve_limit_bytes() == floor_bytes);
   full.take(40);
-  CHECK(full.store.reserve_limit_bytes() == floor_bytes + span_bytes);
+  CHECK(full.store.reserve_limit_bytes() == floor_bytes + 2 * span_bytes);
   full.verify();
 }
 
@@ -152,6 +152,7 @@ TEST_CASE("epochs: one that ends with more in reserve than before has given noth
     bool is_stubborn = false;
     bool unmap(void* p, std::size_t bytes) noexcept { return !is_stubborn && mmap_source::unmap(p, bytes); }
     bool purge(void* p, std::size_t bytes) noexcept { return !is_stubborn && mmap_source::purge(p, bytes); }
+    std::size_t purge_rows(const page_row*, std::size_t) noexcept { return 0; }
   };
   used_store<stubborn_source, dense> used;
   auto& store = used.store;
@@ -206,14 +207,14 @@ TEST_CASE("epochs: a miniheap that is mapped again is regretted as a whole, and 
   used.store.settle();
   REQUIRE(used.store.all().size() == 0);
   used.take(1);
-  CHECK(used.store.reserve_limit_bytes() == floor_bytes + 1 * MiB);
+  CHECK(used.store.reserve_limit_bytes() == floor_bytes + 2 * MiB);
 
   used_store<counting_source<plain_source>, adapting> other;
   const auto allocate = [&] { return address_of(other.store.allocate_large(2 * MiB, 16)); };
   other.store.deallocate_large(allocate());
   REQUIRE(other.store.reserve_bytes() == floor_bytes);  // the rest went back
   allocate();
-  CHECK(other.store.reserve_limit_bytes() == 2 * MiB);
+  CHECK(other.store.reserve_limit_bytes() == floor_bytes + 2 * (2 * MiB - floor_bytes));
 }
 
 TEST_CASE("epochs: what is freed is activity, and soon known to all threads", "[returns][epochs]") {
@@ -258,4 +259,57 @@ TEST_CASE("epochs: of what was refused, one is tried again in each call", "[retu
   CHECK(counts.purge_calls == all.size() + 1);
   used.store.supply().source().inner().is_stubborn = false;
   CHECK(used.store.give_back(0) == all.size() * 100 * page_bytes);
+}
+
+TEST_CASE("epochs: rows of pages of many miniheaps go back in few calls", "[returns][epochs]") {
+  struct row_source : plain_source {
+    std::vector<std::size_t> rows_of_calls;
+    std::size_t purge_rows(const page_row*, std::size_t count) noexcept {
+      rows_of_calls.push_back(count);
+      return count;
+    }
+  };
+  used_store<row_source, adapting> used;
+  std::vector<page_entry*> all;
+  for (int n = 0; n < 1000; ++n) all.push_back(used.take(1));
+  REQUIRE(used.store.all().size() == 4);
+  for (std::size_t n = 0; n < all.size(); n += 5) used.give(all[n]);
+  CHECK(used.store.give_back(0) == 200 * page_bytes);
+  CHECK(used.store.supply().source().rows_of_calls == std::vector<std::size_t>{200});
+  CHECK(used.store.reserve_bytes() == 0);
+  used.verify();
+}
+
+TEST_CASE("epochs: when the bound is reached, more goes back than has to", "[returns][epochs]") {
+  used_store<counting_source<plain_source>, adapting> used;
+  std::vector<page_entry*> one_of_each;
+  while (used.store.all().size() < 8) {
+    page_entry* const first = used.take(10);
+    if (one_of_each.size() < used.store.all().size()) one_of_each.push_back(first);
+  }
+  for (int n = 0; n < 7; ++n) {  // 40 KiB each; of one that is purged all goes
+    CHECK(used.store.reserve_bytes() == static_cast<std::size_t>(n) * 10 * page_bytes);
+    used.give(one_of_each[static_cast<std::size_t>(n)]);
+    used.store.settle();
+  }
+  CHECK(used.store.reserve_bytes() == 3 * 10 * page_bytes);
+  used.verify();
+}
+
+TEST_CASE("epochs: in place of what is refused other pages go, as far as there are any", "[returns][epochs]") {
+  struct reluctant_source : plain_source {
+    int refusals = 3;
+    bool purge(void* p, std::size_t bytes) noexcept { return refusals-- <= 0 && plain_source::purge(p, bytes); }
+  };
+  used_store<reluctant_source, adapting> used;
+  std::vector<page_entry*> all;
+  while (used.store.all().size() < 7) all.push_back(used.take(200));
+  for (page_entry* const first : all) used.store.give_span(used.owner(first), first, 100);
+  CHECK(used.store.give_back(500 * page_bytes) == 200 * page_bytes);  // two are refused, then a third
+  CHECK(used.store.reserve_bytes() == 500 * page_bytes);
+  used.store.supply().source().refusals = 100;
+  CHECK(used.store.give_back(0) == 0);
+  used.store.supply().source().refusals = 0;
+  CHECK(used.store.give_back(0) == 500 * page_bytes);
+  used.verify();
 }

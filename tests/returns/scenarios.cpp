@@ -120,9 +120,11 @@ TEST_CASE("returns: another size takes the place of what was freed", "[returns]"
     live = 0;
     for (const auto& o : all) live += o.bytes;
   }
-  INFO(peak << ", then " << p.held());
+  const double reserve = static_cast<double>(p.arena.stats().reserve_bytes) / static_cast<double>(live);
+  INFO(peak << ", then " << p.held() << ", of which in reserve " << reserve);
   CHECK(peak < 2.6);
-  CHECK(p.held() < 16);
+  CHECK(p.held() < 20);  // it was taken down and built up twice, so the bound has risen
+  CHECK(p.held() - reserve < 11);
 }
 
 TEST_CASE("returns: what survives is packed by rounds of reallocation", "[returns][float]") {

@@ -253,22 +253,29 @@ class miniheap_store {
     bound_.note_given_back(supply_.given_back_bytes() - before_bytes, in_use_bytes());
   }
 
-  /// Of empty miniheaps and dirty pages. One that the page source has refused is tried again in each call.
+  /// Of empty miniheaps and dirty pages. Of the miniheaps that the page source has refused, one is tried again in each
+  /// call, and the others if it is taken then.
   void give_back_pages(std::size_t target_bytes) noexcept {
-    bool has_retried = false;
     purge_batch batch{miniheaps_, supply_};
-    miniheaps_.for_each_in_reserve([&](descriptor& m) {
+    bool is_refused = false;
+    bool is_one_by_one = false;
+    const auto visit = [&](descriptor& m) {
       if (reserve_bytes() <= target_bytes) return false;
-      if (m.was_refused && std::exchange(has_retried, true)) return true;
-      if (!m.is_empty()) {
-        batch.add(m);
-      } else if (!unmap_miniheap(m)) {
-        batch.add(m);
+      if (m.was_refused && is_refused) return true;
+      if (m.is_empty() && unmap_miniheap(m)) return true;
+      const bool is_alone = is_one_by_one || m.was_refused;
+      batch.add(m);
+      if (is_alone) {
         batch.flush();
-        miniheaps_.let_wait(m);
+        is_refused |= m.was_refused;
       }
+      if (m.is_empty()) miniheaps_.let_wait(m);
       return true;
-    });
+    };
+    miniheaps_.for_each_in_reserve(visit);
+    batch.flush();
+    is_refused = is_one_by_one = true;
+    miniheaps_.for_each_in_reserve(visit);  // in place of what was refused
   }
 
   /// A new empty miniheap, or nullptr and nothing has changed.

@@ -7,6 +7,8 @@
 #include <miniheap/detail/miniheap_set.hpp>
 #include <miniheap/detail/page_supply.hpp>
 
+#include <utility>
+
 namespace miniheap::detail {
 
 /// Pages that were added are no dirty pages any more; they are purged when the batch is full or flushed. Those that the
@@ -33,7 +35,10 @@ class purge_batch {
       return true;
     };
     const auto take_all = [&](descriptor& d) { return only_old ? d.clean_old(take) : d.clean(take); };
-    while (!set_.change(m, take_all) && !m.was_refused) flush();
+    while (!set_.change(m, take_all)) {
+      flush();
+      if (m.was_refused) return;
+    }
   }
 
   void flush() noexcept {

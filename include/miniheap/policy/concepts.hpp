@@ -58,7 +58,8 @@ struct page_row {
 /// A page source that purges many rows of pages in fewer calls to the system than one for each, which costs more than
 /// the pages do.
 ///
-/// - `purge_rows(rows, count)`: as `purge` for each, in turn; how many it did, from the first on.
+/// - `purge_rows(rows, count)`: as `purge` for each, in turn; how many it did, from the first on. The others are then
+///   purged one by one.
 template <class Source>
 concept row_purging_page_source = page_source<Source> && requires(Source source, const page_row* rows, std::size_t n) {
   { source.purge_rows(rows, n) }

@@ -36,9 +36,10 @@ class mmap_source {
   bool purge(void* p, std::size_t bytes) noexcept { return ::madvise(p, bytes, MADV_DONTNEED) == 0; }
 
   /// One call for up to 128 rows, since Linux 6.15; earlier ones do none of them.
-  std::size_t purge_rows(const page_row* rows, std::size_t count) noexcept {
-    constexpr int this_process = -10000;  // PIDFD_SELF
+  std::size_t purge_rows([[maybe_unused]] const page_row* rows, [[maybe_unused]] std::size_t count) noexcept {
     std::size_t done = 0;
+#ifdef SYS_process_madvise
+    constexpr int this_process = -10000;  // PIDFD_SELF
     while (done < count) {
       ::iovec vector[128];
       std::size_t wanted = 0;
@@ -51,6 +52,7 @@ class mmap_source {
       if (purged_bytes != static_cast<long>(bytes)) break;  // those that it did anyway are purged twice
       done += wanted;
     }
+#endif
     return done;
   }
 

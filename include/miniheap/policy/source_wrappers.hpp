@@ -144,7 +144,8 @@ class limited_source : public detail::source_wrapper<Source> {
   std::size_t free_bytes_;
 };
 
-/// Fails on purpose, for tests of what happens then. It fails no call until it is told to.
+/// Fails on purpose, for tests of what happens then. It fails no call until it is told to. Rows of pages are purged one
+/// by one, so that each of them may fail.
 template <page_source Source = mmap_source>
 class failing_source : public detail::source_wrapper<Source> {
  public:
