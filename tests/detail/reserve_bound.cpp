@@ -101,6 +101,24 @@ TEST_CASE("reserve_bound: the bound is lowered later where memory is missed afte
   CHECK(bound.calm_until_lowered(2 * MiB) == 8);
 }
 
+TEST_CASE("reserve_bound: at the floor nothing is lowered, and so nothing learned of when to", "[reserve_bound]") {
+  stepwise bound{2 * MiB};
+  bound.calm(20, 2 * MiB);
+  bound.raise(2 * MiB, 2 * MiB);
+  CHECK(bound.calm_until_lowered(2 * MiB) == 4);
+}
+
+TEST_CASE("reserve_bound: no more is remembered than could have been kept", "[reserve_bound]") {
+  stepwise bound{2 * MiB};
+  bound.note_given_back(256 * MiB, 2 * MiB);
+  bound.note_fresh(4 * MiB, 2 * MiB);
+  REQUIRE(bound.bytes(2 * MiB) == 9 * MiB);
+  for (int n = 0; n < 200; ++n) bound.be_active(64 * MiB, 2 * MiB);  // a 1024th of that is 12.5 MiB
+  const std::size_t before = bound.bytes(2 * MiB);
+  bound.note_fresh(4 * MiB, 2 * MiB);
+  CHECK(bound.bytes(2 * MiB) == before);
+}
+
 TEST_CASE("reserve_bound: half of what was kept goes when the bound is reached, 1 MiB at most; none of a fixed one",
           "[reserve_bound]") {
   CHECK(reserve_bound<adapting>::slack(0) == 0);

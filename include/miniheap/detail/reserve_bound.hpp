@@ -44,9 +44,9 @@ class reserve_bound {
     return adapts ? smaller(bound_bytes / 2, 1 * MiB) : 0;
   }
 
-  /// Memory was given back that the program may want again.
+  /// Memory was given back that the program may want again. No more of it is remembered than could have been kept.
   void note_given_back(std::size_t bytes, std::size_t in_use_bytes) noexcept {
-    given_back_bytes_ += bytes;
+    given_back_bytes_ = smaller(given_back_bytes_ + bytes, ceiling(in_use_bytes));
     given_back_stage_ = larger(given_back_stage_, stage_of(in_use_bytes));
   }
 
@@ -114,11 +114,13 @@ class reserve_bound {
     calm_epochs_ = 0;
     const std::size_t margin_bytes = bytes(in_use_bytes) / 4;
     if (least_unused_bytes_ <= margin_bytes) return;
-    if (std::exchange(has_lowered_, true)) patience_ = larger(patience_ / 2, least_patience);
     const std::size_t excess_bytes = least_unused_bytes_ - margin_bytes;
+    bool is_lowered = false;
     for (std::uint32_t stage = lowest_stage(in_use_bytes); stage <= stage_of(in_use_bytes); ++stage) {
+      is_lowered |= bounds_[stage] > Config.reserve_floor_bytes;
       bounds_[stage] = larger(Config.reserve_floor_bytes, bounds_[stage] - smaller(excess_bytes, bounds_[stage]));
     }
+    if (is_lowered && std::exchange(has_lowered_, true)) patience_ = larger(patience_ / 2, least_patience);
   }
 
   /// Of this epoch and the one before.
