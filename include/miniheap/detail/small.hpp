@@ -145,13 +145,9 @@ class small_allocations {
     descriptor* const with_slot = store_.all().first_with_slot(c);
     descriptor* const with_span = store_.all().first_with_span(shapes[c].pages);
     const bool carves = with_slot == nullptr || (with_span != nullptr && set::before(*with_span, *with_slot));
-    if (carves) {
-      if (!is_fuller(with_span)) return false;
-    } else {
-      page_entry& first = bins_.bring_fullest_forward(*with_slot, c);
-      if (!is_better(first, used_slots(first))) return false;
-      first.lane = 0;  // so that it is chosen
-    }
+    page_entry* const first = carves ? nullptr : &bins_.bring_fullest_forward(*with_slot, c);
+    if (carves ? !is_fuller(with_span) : !is_better(*first, used_slots(*first))) return false;
+    if (!carves) first->lane = 0;  // so that it is chosen
     return activate_another(c, 0) && is_better(*active.slab(), active.used_by_program());
   }
 
