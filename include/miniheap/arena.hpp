@@ -251,7 +251,7 @@ class miniheap_arena {
   }
 
   /// Up to `want` allocations of a stock class into `batch`; at least one, or 0 where there is no memory. Threads of
-  /// different lanes get slots that do not lie side by side, as far as that costs no memory. O(want) mostly.
+  /// different lanes get slots that do not lie side by side, as far as that costs little memory. O(want) mostly.
   [[nodiscard]] std::uint32_t allocate_batch(std::uint32_t stock_class, void** batch, std::uint32_t want,
                                              std::uint32_t lane = 0) noexcept {
     if constexpr (is_fine_grained) return core_.allocate_batch(lock_, stock_class, batch, want, lane);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Lanes: threads that keep slots in stock get them from slabs of their own.
-#include <miniheap/arena.hpp>
+#include <miniheap/thread_cache.hpp>
 
 #include "catch.hpp"
 #include "random.hpp"
@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <thread>
 #include <vector>
 
 using namespace miniheap;
@@ -127,4 +128,59 @@ TEST_CASE("lanes: there are four, and one where one thread at a time uses an are
   miniheap_arena<counting_source<>, no_lock> alone;
   CHECK(pages_in_common(allocate(alone, c48, 4, 0), allocate(alone, c48, 4, 1)) == 1);
   CHECK(sizeof alone < sizeof arena);
+}
+
+TEST_CASE("lanes: free slots of another lane's active slab are there where there is no other memory", "[lanes]") {
+  constexpr arena_config tiny{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0};
+  miniheap_arena<limited_source<>, coarse_lock<>, first_fit, fullest_first, tiny> arena{limited_source<>{64 * KiB}};
+  const std::uint32_t c16 = size_class(16);
+  std::size_t live = 0;
+  for (std::uint32_t lane = 0; lane < lanes; ++lane) live += allocate(arena, c16, 1, lane).size();
+  for (; arena.try_allocate(16) != nullptr; ++live) {
+  }
+  CHECK(live == geometry<64 * KiB>::usable_pages * shapes[c16].slots);
+  CHECK(arena.stats().free_slot_bytes == 0);
+  require_valid(arena);
+}
+
+TEST_CASE("lanes: trim reaches what is active, in each lane", "[lanes]") {
+  arena_in_lanes arena;
+  void* const kept = arena.allocate(100);
+  for (std::uint32_t c = 0; c < size_classes; ++c) {
+    for (std::uint32_t lane = 0; lane < lanes; ++lane) deallocate(arena, c, allocate(arena, c, 1, lane));
+  }
+  require_valid(arena);
+  arena.trim();
+  CHECK(arena.stats().free_slot_bytes < page_bytes);
+  CHECK(arena.stats().resident_estimate() < 100 * KiB);
+  arena.deallocate(kept);
+  arena.trim();
+  CHECK(arena.mapped_bytes() == 0);
+}
+
+TEST_CASE("lanes: idle slabs of several lanes keep no miniheap", "[lanes]") {
+  miniheap_arena<counting_source<>, coarse_lock<>, first_fit, fullest_first,
+                 arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}>
+      arena;
+  random_numbers random{5};
+  for (int round = 0; round < 300; ++round) {
+    std::array<std::vector<void*>, lanes> live;
+    const std::uint32_t c = static_cast<std::uint32_t>(random.below(size_classes));
+    for (std::uint32_t lane = 0; lane < lanes; ++lane) {
+      live[lane] = allocate(arena, c, 1 + static_cast<std::uint32_t>(random.below(40u)), lane);
+    }
+    if (round % 10 == 0) require_valid(arena);
+    for (const auto& mine : live) deallocate(arena, c, mine);
+    CHECK(arena.stats().miniheaps == 0);
+  }
+}
+
+TEST_CASE("lanes: threads that come one after the other share one, which is no living thread's", "[lanes]") {
+  thread_cached<miniheap_arena<counting_source<>>> arena;
+  std::vector<void*> kept{arena.allocate(48)};
+  for (int n = 0; n < 12; ++n) {
+    std::thread{[&] { kept.push_back(arena.allocate(48)); }}.join();
+  }
+  CHECK(pages_of(kept).size() == 2);
+  CHECK(pages_of({kept.begin() + 1, kept.end()}).size() == 1);
 }

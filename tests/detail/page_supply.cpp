@@ -57,9 +57,11 @@ struct five_rows {
 
 /// What is refused of the first `count` of five rows.
 template <class Source>
-std::vector<const void*> refused_of(page_supply<Source>& s, const five_rows& five, std::size_t count) {
+std::vector<const void*> refused_of(page_supply<Source>& s, const five_rows& five, std::size_t count,
+                                    const void* hopeless = nullptr) {
   std::vector<const void*> refused;
-  s.purge_rows(five.rows, count, [&](const page_row& row) {
+  const auto is_hopeless = [&](const page_row& row) { return row.memory == hopeless; };
+  s.purge_rows(five.rows, count, is_hopeless, [&](const page_row& row) {
     CHECK(row.bytes == five.rows[static_cast<const std::byte*>(row.memory) - five.memory].bytes);
     refused.push_back(row.memory);
   });
@@ -120,6 +122,14 @@ TEST_CASE("page_supply: rows that are left are purged one by one, and those that
     for (std::size_t n = most; n < 5; ++n) CHECK(s.source().purged[n - most] == &five.memory[n]);
     CHECK(s.given_back_bytes() - before_bytes == 11 * page_bytes);
   }
+}
+
+TEST_CASE("page_supply: rows that are hopeless are not asked for, and count as refused", "[page_supply]") {
+  page_supply<row_source> s{row_source{}};
+  const five_rows five;
+  s.source().most = 2;
+  CHECK(refused_of(s, five, 5, &five.memory[3]) == std::vector<const void*>{&five.memory[3]});
+  CHECK(s.source().purged == std::vector<const void*>{&five.memory[2], &five.memory[4]});
 }
 
 TEST_CASE("page_supply: rows are purged one by one where the source can do no more", "[page_supply]") {

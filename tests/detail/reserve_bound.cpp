@@ -108,6 +108,15 @@ TEST_CASE("reserve_bound: at the floor nothing is lowered, and so nothing learne
   CHECK(bound.calm_until_lowered(2 * MiB) == 4);
 }
 
+TEST_CASE("reserve_bound: where nothing was given back, no stage is noted", "[reserve_bound]") {
+  stepwise bound{1 * MiB};
+  bound.note_given_back(4 * MiB, 1 * MiB);
+  bound.note_given_back(0, 64 * MiB);
+  bound.note_fresh(4 * MiB, 1 * MiB);
+  CHECK(bound.bytes(1 * MiB) == 9 * MiB);
+  CHECK(bound.bytes(64 * MiB) == 1 * MiB);
+}
+
 TEST_CASE("reserve_bound: no more is remembered than could have been kept", "[reserve_bound]") {
   stepwise bound{2 * MiB};
   bound.note_given_back(256 * MiB, 2 * MiB);

@@ -64,7 +64,7 @@ TEST_CASE("mmap_source: purged pages are zeros again", "[page_source]") {
 
 TEST_CASE("mmap_source: the contents of many rows of pages are gone, and neighbours keep theirs", "[page_source]") {
   page_supply<mmap_source> supply{mmap_source{}};
-  constexpr std::size_t rows = 300;
+  constexpr std::size_t rows = 1100;
   constexpr std::size_t period = 4 * page_bytes;  // of which a row has one page, two or three
   auto* const p = static_cast<std::byte*>(supply.map(rows * period, page_bytes));
   REQUIRE(p != nullptr);
@@ -72,13 +72,15 @@ TEST_CASE("mmap_source: the contents of many rows of pages are gone, and neighbo
   for (std::size_t n = 0; n < rows; ++n) all.push_back({p + n * period, (n % 3 + 1) * page_bytes});
   CHECK(supply.source().purge_rows(all.data(), 0) == 0);
   const bool can = supply.source().purge_rows(all.data(), 1) == 1;  // the kernel does, since 6.15
-  for (const std::size_t count : {std::size_t{2}, std::size_t{127}, std::size_t{128}, std::size_t{129}, rows}) {
+  for (const std::size_t count :
+       {std::size_t{2}, std::size_t{127}, std::size_t{128}, std::size_t{129}, std::size_t{1024}, rows}) {
     std::memset(p, 1, rows * period);
     if (can) {
       CHECK(supply.source().purge_rows(all.data(), count) == count);
     } else {
       CHECK(supply.source().purge_rows(all.data(), count) == 0);
-      supply.purge_rows(all.data(), count, [](const page_row&) { FAIL("refused"); });
+      const auto is_hopeless = [](const page_row&) { return false; };
+      supply.purge_rows(all.data(), count, is_hopeless, [](const page_row&) { FAIL("refused"); });
     }
     for (std::size_t n = 0; n < rows; ++n) {
       const std::size_t purged_bytes = n < count ? all[n].bytes : 0;

@@ -13,8 +13,6 @@ namespace miniheap::detail {
 template <std::uint32_t Lanes>
 class active_slabs {
  public:
-  static constexpr std::uint32_t lanes = Lanes;
-
   [[nodiscard, gnu::always_inline]] active_slab& of(std::uint32_t lane, std::uint32_t c) noexcept {
     return slabs_[lane % Lanes][c];
   }
@@ -24,22 +22,7 @@ class active_slabs {
     return slabs_[slab.lane % Lanes][class_of_slab(slab.kind)];
   }
 
-  /// Of all of them.
-  [[nodiscard]] std::uint32_t pages() const noexcept { return pages_; }
-
-  /// Starts to hand out from a slab that is in no bin and has a free slot; it is of this lane from now on.
-  void activate(std::uint32_t lane, page_entry& slab, std::byte* memory) noexcept {
-    slab.lane = static_cast<std::uint8_t>(lane % Lanes);
-    pages_ += slab.pages;
-    of(lane, class_of_slab(slab.kind)).activate(slab, memory);
-  }
-
-  page_entry& deactivate(active_slab& active) noexcept {
-    pages_ -= active.slab()->pages;
-    return active.deactivate();
-  }
-
-  /// Calls `visit(active_slab&, size class)` for each.
+  /// Calls `visit(active_slab&, size class)` for each, used or not.
   template <class Visit>
   void for_each(Visit visit) {
     for (auto& lane : slabs_) {
@@ -53,23 +36,29 @@ class active_slabs {
     }
   }
 
-  void clear() noexcept { *this = {}; }
+  /// How many are used.
+  [[nodiscard]] std::uint32_t count() const noexcept {
+    std::uint32_t used = 0;
+    for_each([&](const active_slab& active, std::uint32_t) { used += active.slab() != nullptr ? 1u : 0u; });
+    return used;
+  }
+
+  void clear() noexcept { slabs_ = {}; }
 
   [[nodiscard]] check_result check() const noexcept {
-    std::uint32_t pages = 0;
-    check_result result;
-    for_each([&](const active_slab& active, std::uint32_t c) {
-      if (const char* broken = active.check(c)) result = {broken, active.slab()};
-      if (active.slab() == nullptr) return;
-      pages += active.slab()->pages;
-      if (&of(*active.slab()) != &active) result = {"an active slab knows its lane", active.slab()};
-    });
-    return result && pages != pages_ ? check_result{"the pages of active slabs are counted", this} : result;
+    for (std::uint32_t lane = 0; lane < Lanes; ++lane) {
+      for (std::uint32_t c = 0; c < size_classes; ++c) {
+        const active_slab& active = slabs_[lane][c];
+        if (const char* broken = active.check(c)) return {broken, active.slab()};
+        if (active.slab() != nullptr && active.slab()->lane != lane)
+          return {"an active slab knows its lane", active.slab()};
+      }
+    }
+    return {};
   }
 
  private:
   std::array<std::array<active_slab, size_classes>, Lanes> slabs_{};
-  std::uint32_t pages_ = 0;
 };
 
 }  // namespace miniheap::detail

@@ -148,11 +148,23 @@ class arena_caches {
       if (memory == nullptr) return nullptr;
     }
     auto** const arrays = reinterpret_cast<void**>(static_cast<std::byte*>(memory) + sizeof(thread_cache));
-    auto& cache = *::new (memory) thread_cache{this, leave, arrays, next_lane_++};
+    auto& cache = *::new (memory) thread_cache{this, leave, arrays, least_used_lane()};
     cache.key = key_;
     cache.of_thread.insert(mine.all, cache, &thread_cache::of_thread);
     cache.of_arena.insert(first_, cache, &thread_cache::of_arena);
     return &cache;
+  }
+
+  /// So threads that come one after the other go on where the ones before them left off. O(threads).
+  std::uint32_t least_used_lane() const noexcept {
+    std::uint32_t threads[thread_lanes] = {};
+    for (const thread_cache* cache = first_; cache != nullptr; cache = cache->of_arena.next)
+      ++threads[cache->stock.lane()];
+    std::uint32_t least = 0;
+    for (std::uint32_t lane = 1; lane < thread_lanes; ++lane) {
+      if (threads[lane] < threads[least]) least = lane;
+    }
+    return least;
   }
 
   static void leave(thread_cache& cache) noexcept {
@@ -178,7 +190,6 @@ class arena_caches {
   std::uint64_t key_ = 0;          // never used before; other threads compare theirs with it
   std::uint32_t place_ = 0;        // in each thread's `current`
   thread_cache* first_ = nullptr;  // a list
-  std::uint32_t next_lane_ = 0;    // of the next cache
   void* spares_ = nullptr;         // memory for caches, a list
 };
 

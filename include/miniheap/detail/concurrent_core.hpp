@@ -207,10 +207,10 @@ class concurrent_core : public core<Source, Fit, Selection, Config, slab_bins, t
   ///@}
 };
 
-/// Where one thread at a time uses an arena, one lane is enough.
+/// Where one thread uses an arena, one lane is enough.
 template <lock_policy Locks>
 struct small_allocations_of {
-  static constexpr std::uint32_t lanes = std::is_same_v<Locks, no_lock> ? 1 : 4;
+  static constexpr std::uint32_t lanes = std::is_same_v<Locks, no_lock> ? 1 : thread_lanes;
   template <class Store, bool Checked>
   using type = small_allocations<Store, Checked, lanes>;
 };

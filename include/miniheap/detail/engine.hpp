@@ -114,7 +114,7 @@ class engine {
   /// unmapped before is tried again. Bytes unmapped and dropped.
   std::size_t trim(std::size_t target_bytes) noexcept {
     const std::size_t before_bytes = supply().given_back_bytes();
-    small_.retire_all_idle();
+    small_.retire_all();
     if (target_bytes == 0) {
       store().trim();
     } else {
@@ -190,9 +190,11 @@ class engine {
 
   /// Perhaps what is kept for reuse is what is missing.
   [[gnu::noinline, gnu::cold]] void* allocate_after_trim(std::size_t bytes, std::size_t alignment) noexcept {
-    if (!is_possible(bytes, alignment) || trim(0) == 0) return nullptr;
-    return is_small(bytes, alignment) ? small_.allocate(size_class(aligned_request(bytes, alignment)))
-                                      : allocate_more(bytes, alignment);
+    if (!is_possible(bytes, alignment)) return nullptr;
+    const bool has_more_pages = trim(0) != 0;
+    // What is free in active slabs, of other lanes perhaps, is in bins now.
+    if (is_small(bytes, alignment)) return small_.allocate(size_class(aligned_request(bytes, alignment)));
+    return has_more_pages ? allocate_more(bytes, alignment) : nullptr;
   }
 
   static bool is_possible(std::size_t bytes, std::size_t alignment) noexcept {

@@ -91,6 +91,8 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
   bool is_waiting = false;
   /// It is in the tree of those that have something to give back; the set keeps it.
   bool is_in_reserve = false;
+  /// Pages of active slabs in it.
+  std::uint32_t active_pages = 0;
 
   /// Finds room for `pages` pages at a multiple of `align_pages`, and takes it. Returns the first page's entry, of no
   /// kind yet, or nullptr. Complexity is the fit policy's.

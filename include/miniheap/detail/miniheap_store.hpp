@@ -241,21 +241,24 @@ class miniheap_store {
     });
     bound_.end_epoch(reserve_bytes(), old_bytes, in_use_bytes());
     const std::size_t most_bytes = reserve_limit_bytes();
-    {
-      purge_batch batch{miniheaps_, supply_};
-      miniheaps_.for_each_in_reserve([&](descriptor& m) {
-        if (reserve_bytes() > most_bytes && !m.is_empty() && !m.was_refused) batch.add(m, true);
-        m.make_dirty_pages_old();
-        return true;
-      });
-    }
+    purge_old_pages(most_bytes);
     if (reserve_bytes() > most_bytes) give_back(most_bytes);
     bound_.note_given_back(supply_.given_back_bytes() - before_bytes, in_use_bytes());
   }
 
+  /// Until no more than `most_bytes` are in reserve. What is left grows old.
+  [[gnu::noinline]] void purge_old_pages(std::size_t most_bytes) noexcept {
+    purge_batch batch{miniheaps_, supply_};
+    miniheaps_.for_each_in_reserve([&](descriptor& m) {
+      if (reserve_bytes() > most_bytes && !m.is_empty() && !m.was_refused) batch.add(m, true);
+      m.make_dirty_pages_old();
+      return true;
+    });
+  }
+
   /// Of empty miniheaps and dirty pages. Of the miniheaps that the page source has refused, one is tried again in each
   /// call, and the others if it is taken then.
-  void give_back_pages(std::size_t target_bytes) noexcept {
+  [[gnu::noinline]] void give_back_pages(std::size_t target_bytes) noexcept {
     purge_batch batch{miniheaps_, supply_};
     bool is_refused = false;
     bool is_one_by_one = false;

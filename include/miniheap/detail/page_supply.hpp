@@ -78,17 +78,19 @@ class page_supply {
   }
 
   /// The same of many rows of pages, in few calls where the source can do that. Calls `refused(row)` for each that it
-  /// would not take.
-  template <class Refused>
-  void purge_rows(const page_row* rows, std::size_t count, Refused refused) noexcept {
+  /// would not take; one that `is_hopeless(row)` by then is not asked for.
+  template <class IsHopeless, class Refused>
+  void purge_rows(const page_row* rows, std::size_t count, IsHopeless is_hopeless, Refused refused) noexcept {
     std::size_t done = 0;
     if constexpr (row_purging_page_source<Source>) {
-      const callback_guard guard = enter_callback();
-      if (count > 1) done = source_.purge_rows(rows, count);
+      if (count > 1) {
+        const callback_guard guard = enter_callback();
+        done = source_.purge_rows(rows, count);
+      }
       for (std::size_t n = 0; n < done; ++n) purged_bytes_ += rows[n].bytes;
     }
     for (; done < count; ++done) {
-      if (!purge(rows[done].memory, rows[done].bytes)) refused(rows[done]);
+      if (is_hopeless(rows[done]) || !purge(rows[done].memory, rows[done].bytes)) refused(rows[done]);
     }
   }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <miniheap/detail/slab.hpp>
+#include <miniheap/stats.hpp>
 
 namespace miniheap::detail {
 
@@ -33,6 +34,21 @@ class parked_slots {
   [[nodiscard]] bool is_in(const page_entry& slab) const noexcept {
     const std::uint32_t c = class_of_slab(slab.kind);
     return slots_[c] != nullptr && slab_of(c) == &slab;
+  }
+
+  [[nodiscard]] check_result check() const noexcept {
+    for (std::uint32_t c = 0; c < size_classes; ++c) {
+      if (slots_[c] == nullptr) continue;
+      const page_entry& slab = *slab_of(c);
+      const std::uint32_t slot = slot_of(c);
+      if (slab.kind != slab_of_class(c) || slab.back != 0)
+        return {"a parked slot is of a slab of its size class", slots_[c]};
+      if ((slab.free[slot / 64] >> (slot % 64) & 1u) != 0)
+        return {"a parked slot counts as used in its slab", slots_[c]};
+      if (!is_active(slab) && used_slots(slab) < 2)
+        return {"a parked slot is not the last used one of its slab", slots_[c]};
+    }
+    return {};
   }
 
  private:

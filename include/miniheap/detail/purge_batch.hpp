@@ -42,23 +42,19 @@ class purge_batch {
   }
 
   void flush() noexcept {
-    supply_.purge_rows(rows_, std::exchange(count_, 0), [this](const page_row& row) {
-      page_entry* const first = entry_of(row);
-      descriptor& m = descriptor::of(address_of(first));
+    const auto was_refused = [](const page_row& row) { return miniheap_of(row).was_refused; };
+    supply_.purge_rows(rows_, std::exchange(count_, 0), was_refused, [this](const page_row& row) {
+      const std::uint32_t first = shape::page_at(shape::offset_of(address_of(row.memory)));
+      descriptor& m = miniheap_of(row);
       m.was_refused = true;
-      set_.change(m, [&](descriptor& d) {
-        d.soil({shape::page_of(first), static_cast<std::uint32_t>(row.bytes / page_bytes)});
-      });
+      set_.change(m, [&](descriptor& d) { d.soil({first, static_cast<std::uint32_t>(row.bytes / page_bytes)}); });
     });
   }
 
  private:
-  static constexpr std::uint32_t most_rows = 256;
+  static constexpr std::uint32_t most_rows = 128;  // 2 KiB of a stack that may be small
 
-  static page_entry* entry_of(const page_row& row) noexcept {
-    const std::uintptr_t address = address_of(row.memory);
-    return shape::map_of(address) + shape::page_at(shape::offset_of(address));
-  }
+  static descriptor& miniheap_of(const page_row& row) noexcept { return descriptor::of(address_of(row.memory)); }
 
   /// It is not dense after all. All of a huge page was made resident with the first touch of it.
   void prefer_small_pages(descriptor& m) noexcept {

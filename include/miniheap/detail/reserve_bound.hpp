@@ -46,6 +46,7 @@ class reserve_bound {
 
   /// Memory was given back that the program may want again. No more of it is remembered than could have been kept.
   void note_given_back(std::size_t bytes, std::size_t in_use_bytes) noexcept {
+    if (bytes == 0) return;
     given_back_bytes_ = smaller(given_back_bytes_ + bytes, ceiling(in_use_bytes));
     given_back_stage_ = larger(given_back_stage_, stage_of(in_use_bytes));
   }

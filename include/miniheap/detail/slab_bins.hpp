@@ -131,8 +131,8 @@ class slab_bins {
   /// There are no parked slots.
   static const void* parked(std::uint32_t /*c*/) noexcept { return nullptr; }
 
-  /// There are no idle slabs.
-  static void retire_all_idle() noexcept {}
+  /// There are no active slabs.
+  static void retire_all() noexcept {}
   static void clear() noexcept {}
 
   /// A span has become free. Its miniheap may be gone afterwards.

@@ -151,11 +151,11 @@ class small_allocations {
     return activate_another(c, 0) && is_better(*active.slab(), active.used_by_program());
   }
 
-  /// Lets go of every active slab that no slot is used of.
-  void retire_all_idle() noexcept {
+  /// Lets go of every active slab: those that no slot is used of become free spans, the others go into their bins.
+  void retire_all() noexcept {
     unpark_all();
     active_.for_each([this](active_slab& active, std::uint32_t c) {
-      if (active.is_idle()) deactivate(active, c);
+      if (active.slab() != nullptr) deactivate(active, c);
     });
   }
 
@@ -174,27 +174,22 @@ class small_allocations {
 
   [[nodiscard]] check_result check() const noexcept {
     if (const check_result result = active_.check(); !result) return result;
-    for (std::uint32_t c = 0; c < size_classes; ++c) {
-      if (parked_[c] == nullptr) continue;
-      const page_entry& slab = *parked_.slab_of(c);
-      const std::uint32_t slot = parked_.slot_of(c);
-      if (slab.kind != slab_of_class(c) || slab.back != 0)
-        return {"a parked slot is of a slab of its size class", parked_[c]};
-      if ((slab.free[slot / 64] >> (slot % 64) & 1u) != 0)
-        return {"a parked slot counts as used in its slab", parked_[c]};
-      if (!is_active(slab) && used_slots(slab) < 2)
-        return {"a parked slot is not the last used one of its slab", parked_[c]};
-    }
-    std::uint32_t pages = active_.pages();
+    if (const check_result result = parked_.check(); !result) return result;
+    std::uint32_t active_count = active_.count();
     check_result result;
     store_.all().for_each([&](const descriptor& m) {
+      std::uint32_t active_pages = 0;
       m.for_each_span([&](const page_entry& first, bool is_free) {
         if (is_free || !is_slab(first.kind)) return;
         if (const char* broken = bins_.check(first)) result = {broken, &first};
-        if (is_active(first)) pages -= first.pages;
+        if (first.lane >= Lanes) result = {"a slab is of a lane that there is", &first};
+        if (!is_active(first)) return;
+        active_pages += first.pages;
+        --active_count;
       });
+      if (active_pages != m.active_pages) result = {"the pages of active slabs are counted", m.map()};
     });
-    return pages == 0 ? result : check_result{"each active slab is the arena's", this};
+    return active_count == 0 ? result : check_result{"each active slab is the arena's", this};
   }
 
  private:
@@ -216,7 +211,9 @@ class small_allocations {
     if (slab == nullptr) return false;
     active_slab& active = active_.of(lane, c);
     if (active.slab() != nullptr) deactivate(active, c);
-    active_.activate(lane, *slab, shape::memory_of(slab));
+    slab->lane = static_cast<std::uint8_t>(lane % Lanes);
+    miniheap_of(slab).active_pages += slab->pages;
+    active.activate(*slab, shape::memory_of(slab));
     return true;
   }
 
@@ -290,7 +287,7 @@ class small_allocations {
   /// afterwards.
   void deactivate(active_slab& active, std::uint32_t c) noexcept {
     if (parked_.is_in(*active.slab())) unpark(c);  // it could be the last used one
-    page_entry& slab = active_.deactivate(active);
+    page_entry& slab = let_go(active);
     descriptor& m = miniheap_of(&slab);
     if (slab.used == 0) {
       give_slab(m, slab);
@@ -308,7 +305,7 @@ class small_allocations {
   /// An active slab may be idle, for speed. It does not keep a miniheap alive that could go: when nothing but idle
   /// active slabs is left in one, they become free spans. The miniheap may be gone afterwards.
   [[gnu::always_inline]] void retire_if_idle(descriptor& m) noexcept {
-    if (m.used_pages() <= active_.pages()) [[unlikely]]
+    if (m.used_pages() == m.active_pages) [[unlikely]]
       retire_idle(m);
   }
 
@@ -320,9 +317,14 @@ class small_allocations {
     });
     if (idle_pages != m.used_pages()) return store_.settle();
     active_.for_each([&](active_slab& active, std::uint32_t /*c*/) {
-      if (is_idle_in(active, m)) bins_.give(m, active_.deactivate(active));
+      if (is_idle_in(active, m)) bins_.give(m, let_go(active));
     });
     settle_empty();
+  }
+
+  static page_entry& let_go(active_slab& active) noexcept {
+    miniheap_of(active.slab()).active_pages -= active.slab()->pages;
+    return active.deactivate();
   }
 
   static bool is_idle_in(const active_slab& active, const descriptor& m) noexcept {

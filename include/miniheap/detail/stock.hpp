@@ -32,8 +32,7 @@ inline constexpr std::size_t stock_array_bytes = [] {
 class stock {
  public:
   /// The bins' arrays lie in `stock_array_bytes` bytes of zeroed or unused memory at `arrays`, which are touched as
-  /// bins grow.
-  /// Slots come from slabs of `lane`, as far as there are any.
+  /// bins grow. Slots come from slabs of `lane`, as far as there are any.
   explicit stock(void** arrays, std::uint32_t lane = 0) noexcept : next_array_{arrays}, lane_{lane} {
     *next_array_++ = nullptr;
     for (bin& b : bins_) b.top = b.end = next_array_;
@@ -41,6 +40,8 @@ class stock {
   }
   stock(const stock&) = delete;
   stock& operator=(const stock&) = delete;
+
+  [[nodiscard]] std::uint32_t lane() const noexcept { return lane_; }
 
   /// A slot of the bin; nullptr: it is empty.
   [[nodiscard, gnu::always_inline]] void* try_take(std::size_t c) noexcept {

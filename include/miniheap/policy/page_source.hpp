@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
-#include <iterator>
 
 namespace miniheap {
 
@@ -35,20 +35,19 @@ class mmap_source {
 
   bool purge(void* p, std::size_t bytes) noexcept { return ::madvise(p, bytes, MADV_DONTNEED) == 0; }
 
-  /// One call for up to 128 rows, since Linux 6.15; earlier ones do none of them.
+  /// One call for up to 1024 rows, since Linux 6.15; earlier ones do none of them.
   std::size_t purge_rows([[maybe_unused]] const page_row* rows, [[maybe_unused]] std::size_t count) noexcept {
     std::size_t done = 0;
 #ifdef SYS_process_madvise
-    constexpr int this_process = -10000;  // PIDFD_SELF
+    constexpr int this_process = -10000;     // PIDFD_SELF
+    constexpr std::size_t most_rows = 1024;  // UIO_MAXIOV
+    static_assert(sizeof(page_row) == sizeof(::iovec) && offsetof(page_row, bytes) == offsetof(::iovec, iov_len),
+                  "rows are what the kernel reads");
     while (done < count) {
-      ::iovec vector[128];
-      std::size_t wanted = 0;
+      const std::size_t wanted = detail::smaller(count - done, most_rows);
       std::size_t bytes = 0;
-      for (; wanted < std::size(vector) && done + wanted < count; ++wanted) {
-        vector[wanted] = {rows[done + wanted].memory, rows[done + wanted].bytes};
-        bytes += rows[done + wanted].bytes;
-      }
-      const long purged_bytes = ::syscall(SYS_process_madvise, this_process, vector, wanted, MADV_DONTNEED, 0);
+      for (std::size_t n = 0; n < wanted; ++n) bytes += rows[done + n].bytes;
+      const long purged_bytes = ::syscall(SYS_process_madvise, this_process, rows + done, wanted, MADV_DONTNEED, 0);
       if (purged_bytes != static_cast<long>(bytes)) break;  // those that it did anyway are purged twice
       done += wanted;
     }
