@@ -136,6 +136,9 @@ constexpr bool is_small(std::size_t bytes, std::size_t alignment) noexcept {
   return bytes <= max_small_bytes && alignment <= page_bytes && aligned_request(bytes, alignment) <= max_small_bytes;
 }
 
+/// How many lanes of threads there are: see active_slabs.hpp.
+inline constexpr std::uint32_t thread_lanes = 4;
+
 /// What a thread keeps in stock has a **stock class**: the size classes, and after them medium allocations of 3 to 16
 /// pages, by their length.
 inline constexpr std::uint32_t min_stock_pages = static_cast<std::uint32_t>(max_small_bytes / page_bytes) + 1;

@@ -15,9 +15,6 @@ constexpr std::uint64_t slot_mask(std::uint32_t slots, std::uint32_t w) noexcept
   return slots <= 64 * w ? 0 : ~std::uint64_t{0} >> (64 - slots % 64);
 }
 
-/// How many lanes of threads there are: see active_slabs.hpp.
-inline constexpr std::uint32_t thread_lanes = 4;
-
 /// Makes the used span of `shape.pages` pages at `first` a slab with all slots free.
 inline void make_slab(page_entry* first, std::uint32_t size_class) noexcept {
   const slab_shape& shape = shapes[size_class];
