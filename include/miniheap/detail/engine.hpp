@@ -192,9 +192,10 @@ class engine {
   [[gnu::noinline, gnu::cold]] void* allocate_after_trim(std::size_t bytes, std::size_t alignment) noexcept {
     if (!is_possible(bytes, alignment)) return nullptr;
     const bool has_more_pages = trim(0) != 0;
+    if (!is_small(bytes, alignment)) return has_more_pages ? allocate_more(bytes, alignment) : nullptr;
     // What is free in active slabs, of other lanes perhaps, is in bins now.
-    if (is_small(bytes, alignment)) return small_.allocate(size_class(aligned_request(bytes, alignment)));
-    return has_more_pages ? allocate_more(bytes, alignment) : nullptr;
+    const std::uint32_t c = size_class(aligned_request(bytes, alignment));
+    return has_more_pages || store().all().first_with_slot(c) != nullptr ? small_.allocate(c) : nullptr;
   }
 
   static bool is_possible(std::size_t bytes, std::size_t alignment) noexcept {
