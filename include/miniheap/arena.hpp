@@ -235,7 +235,7 @@ class miniheap_arena {
   }
 
   /// The stock class of the live allocation at `p`; none also where a search would have to tell, and for what is no
-  /// allocation. Takes no lock. O(1).
+  /// allocation, most free slots included. Takes no lock. O(1).
   [[nodiscard, gnu::always_inline]] std::uint32_t stock_class_of(const void* p) const noexcept {
     return core_.stock_class_of(p);
   }
@@ -248,6 +248,11 @@ class miniheap_arena {
   /// Whether that is `stock_class`; for one that the compiler knows, a little faster.
   [[nodiscard, gnu::always_inline]] bool has_stock_class(const void* p, std::uint32_t stock_class) const noexcept {
     return core_.has_stock_class(p, stock_class);
+  }
+
+  /// Stops the program, as the arena does when it finds a fault itself.
+  [[noreturn]] void stop(const char* fault, const void* p, std::size_t bytes) const noexcept {
+    core_.identity().stop(fault, p, bytes);
   }
 
   /// Up to `want` allocations of a stock class into `batch`; at least one, or 0 where there is no memory. Threads of

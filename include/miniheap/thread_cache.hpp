@@ -5,6 +5,7 @@
 
 #include <miniheap/arena.hpp>
 #include <miniheap/detail/arena_caches.hpp>
+#include <miniheap/detail/custody.hpp>
 
 namespace miniheap {
 
@@ -50,7 +51,7 @@ class thread_cached {
       const place& mine = caches_.my_place();
       void* const p = caches_.is_current(mine) ? mine.cache->stock.try_take(c) : nullptr;
       if (p != nullptr) [[likely]]
-        return p;
+        return to_program(p);
     }
     return allocate_more(c, bytes, alignment);
   }
@@ -81,7 +82,8 @@ class thread_cached {
       return nullptr;
     const std::uint32_t c = detail::size_class(bytes);
     const place& mine = caches_.my_place();
-    return caches_.is_current(mine) ? mine.cache->stock.try_take(c) : nullptr;
+    void* const p = caches_.is_current(mine) ? mine.cache->stock.try_take(c) : nullptr;
+    return p == nullptr ? nullptr : to_program(p);
   }
 
   [[nodiscard, gnu::always_inline]] bool try_deallocate_quickly(void* p) noexcept {
@@ -115,6 +117,8 @@ class thread_cached {
     if (p == nullptr) return try_allocate(bytes, alignment);
     if (!std::has_single_bit(alignment)) return nullptr;
     const std::uint32_t c = arena_.stock_class_of(p);
+    if (is_in_stock(c, p)) [[unlikely]]
+      stop_double_free(c, p);
     const bool is_slot = detail::is_slot_class(c);
     const bool floats = is_slot && (serves(c, bytes, alignment) || arena_.was_sparse());
     if (floats) return reallocate_in_arena(p, bytes, alignment);
@@ -135,6 +139,8 @@ class thread_cached {
 
   [[nodiscard]] std::size_t usable_size(const void* p) const noexcept {
     const std::uint32_t c = arena_.stock_class_of(p);
+    if (is_in_stock(c, p)) [[unlikely]]
+      stop_double_free(c, p);
     return c == detail::stock_classes ? arena_.usable_size(p) : detail::bytes_of_stock_class(c);
   }
 
@@ -214,7 +220,24 @@ class thread_cached {
 
  private:
   using place = detail::thread_caches::place;
-  static constexpr bool is_checked = config.checks != check_level::none;
+  using custody = detail::custody<config.checks>;
+
+  /// What a stock is filled from, and gives to: the arena, and what it hands out is in stock from then on.
+  struct stocked_arena {
+    const thread_cached& self;
+
+    std::uint32_t allocate_batch(std::uint32_t c, void** batch, std::uint32_t want, std::uint32_t lane) noexcept {
+      const std::uint32_t count = self.arena_.allocate_batch(c, batch, want, lane);
+      if constexpr (custody::is_watched) {
+        for (std::uint32_t i = 0; i < count; ++i) self.who_has().to_stock(batch[i]);
+      }
+      return count;
+    }
+    void deallocate_batch(std::uint32_t c, void* const* batch, std::uint32_t count) noexcept {
+      self.arena_.deallocate_batch(c, batch, count);
+    }
+    [[nodiscard]] bool was_sparse() const noexcept { return self.arena_.was_sparse(); }
+  };
 
   [[gnu::always_inline]] static std::uint32_t stock_class(std::size_t bytes, std::size_t alignment) noexcept {
     return std::has_single_bit(alignment) ? Arena::stock_class(bytes, alignment) : detail::stock_classes;
@@ -234,10 +257,23 @@ class thread_cached {
     const place& mine = caches_.my_place();
     if (!caches_.is_current(mine) || mine.cache->stock.is_full(c)) [[unlikely]]
       return false;
-    if (is_checked && mine.cache->stock.was_put_last(c, p)) [[unlikely]]
+    if (who_has().is_in_stock(p)) [[unlikely]]
       return false;
     mine.cache->stock.put(c, p);
+    who_has().to_stock(p);
     return true;
+  }
+
+  [[nodiscard, gnu::always_inline]] custody who_has() const noexcept { return custody{this}; }
+
+  [[gnu::always_inline]] static void* to_program(void* p) noexcept {
+    custody::to_program(p);
+    return p;
+  }
+
+  /// Whether what has a stock class is in some thread's stock.
+  [[nodiscard, gnu::always_inline]] bool is_in_stock(std::uint32_t c, const void* p) const noexcept {
+    return c != detail::stock_classes && who_has().is_in_stock(p);
   }
 
   /// What the limits of all bins of a stock may add up to.
@@ -246,29 +282,34 @@ class thread_cached {
     return detail::larger(config.thread_cache_bytes, arena_.recent_in_use_bytes() / config.thread_cache_share);
   }
 
-  /// The arena knows how to complain.
-  [[gnu::noinline, gnu::cold]] void free_twice(detail::thread_cache& cache, std::uint32_t c, void* p) noexcept {
-    cache.stock.flush(arena_);
-    arena_.deallocate_batch(c, &p, 1);
+  [[noreturn, gnu::noinline, gnu::cold]] void stop_double_free(std::uint32_t c, const void* p) const noexcept {
+    arena_.stop(detail::faults::double_free, p, detail::bytes_of_stock_class(c));
   }
 
   [[gnu::noinline]] void* allocate_more(std::uint32_t c, std::size_t bytes, std::size_t alignment) noexcept {
+    void* p = nullptr;
     if (c != detail::stock_classes) {
       if (detail::thread_cache* const cache = caches_.attach()) {
-        if (void* const p = cache->stock.try_take(c)) return p;
-        if (void* const p = cache->stock.refill(arena_, c, budget_bytes())) return p;
+        p = cache->stock.try_take(c);
+        stocked_arena arena{*this};
+        if (p == nullptr) p = cache->stock.refill(arena, c, budget_bytes());
       }
     }
-    if (void* const p = arena_.try_allocate(bytes, alignment)) return p;
-    flush();  // what is in stock may be what is missing
-    return arena_.try_allocate(bytes, alignment);
+    if (p == nullptr) p = arena_.try_allocate(bytes, alignment);
+    if (p == nullptr) {
+      flush();  // what is in stock may be what is missing
+      p = arena_.try_allocate(bytes, alignment);
+    }
+    return p == nullptr ? nullptr : to_program(p);
   }
 
   [[gnu::noinline]] void deallocate_more(std::uint32_t c, void* p) noexcept {
     if (c == detail::stock_classes) return arena_.deallocate(p);
+    if (who_has().is_in_stock(p)) stop_double_free(c, p);
+    who_has().to_stock(p);
     if (detail::thread_cache* const cache = caches_.attach()) {
-      if (is_checked && cache->stock.was_put_last(c, p)) return free_twice(*cache, c, p);
-      cache->stock.overflow(arena_, c, p, budget_bytes());
+      stocked_arena arena{*this};
+      cache->stock.overflow(arena, c, p, budget_bytes());
     } else {
       arena_.deallocate_batch(c, &p, 1);
     }
@@ -279,9 +320,13 @@ class thread_cached {
   }
 
   [[gnu::noinline]] void* reallocate_in_arena(void* p, std::size_t bytes, std::size_t alignment) noexcept {
-    if (void* const q = arena_.try_reallocate(p, bytes, alignment)) return q;
-    flush();
-    return arena_.try_reallocate(p, bytes, alignment);
+    void* q = arena_.try_reallocate(p, bytes, alignment);
+    if (q == nullptr) {
+      flush();
+      q = arena_.try_reallocate(p, bytes, alignment);
+    }
+    const bool has_old_word = q == p || bytes >= 16;  // what was copied took the place of the mark
+    return q == nullptr || has_old_word ? q : to_program(q);
   }
 
   [[noreturn, gnu::cold, gnu::noinline]] static void throw_bad_alloc() { throw std::bad_alloc{}; }

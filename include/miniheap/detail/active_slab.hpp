@@ -73,6 +73,15 @@ class active_slab {
     slab.used = static_cast<std::uint16_t>(slab.used + count(claimed_));
   }
 
+  /// Gives what is claimed back to the bitmap.
+  void unclaim() noexcept {
+    if (claimed_ == 0) return;
+    page_entry& slab = *this->slab();
+    *word_ |= claimed_;
+    slab.used = static_cast<std::uint16_t>(slab.used - count(claimed_));
+    claimed_ = 0;
+  }
+
   /// Starts to hand out from `slab`, which is in no bin and has a free slot; nothing is claimed of the one before.
   void activate(page_entry& slab, std::byte* memory) noexcept {
     slab.used |= active_mark;
@@ -82,8 +91,8 @@ class active_slab {
   /// Gives what is claimed back to the slab and lets go of it.
   page_entry& deactivate() noexcept {
     page_entry& slab = *this->slab();
-    *word_ |= claimed_;
-    slab.used = static_cast<std::uint16_t>(used_slots(slab) - count(claimed_));
+    unclaim();
+    slab.used = static_cast<std::uint16_t>(used_slots(slab));
     *this = {};
     return slab;
   }

@@ -14,8 +14,10 @@ struct start_rule {
   std::uint32_t reciprocal = 0;
   std::uint32_t slots = 0;
 
-  [[nodiscard, gnu::always_inline]] bool is_start(std::uint32_t offset_bytes) const noexcept {
-    const std::uint64_t position = std::uint64_t{offset_bytes} * reciprocal;  // see slab_shape
+  [[nodiscard, gnu::always_inline]] std::uint64_t position(std::uint32_t offset_bytes) const noexcept {
+    return std::uint64_t{offset_bytes} * reciprocal;  // see slab_shape
+  }
+  [[nodiscard, gnu::always_inline]] bool is_start(std::uint64_t position) const noexcept {
     return static_cast<std::uint32_t>(position) < reciprocal && position >> 32 < slots;
   }
 };
@@ -77,7 +79,8 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
   }
 
   /// The stock class of a live allocation; `stock_classes` where it has none, where there is none, and where it would
-  /// take a search to tell. Needs no lock where the caller holds the allocation: nobody changes then what is read.
+  /// take a search to tell. Needs no lock where the caller holds the allocation: nobody changes then what is read. Free
+  /// slots are known but for those that are claimed or parked.
   [[nodiscard, gnu::always_inline]] std::uint32_t stock_class_of(const void* p) const noexcept {
     const page_entry* const entry = recent_entry_of(p);
     if (entry == nullptr) [[unlikely]]
@@ -85,7 +88,7 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     if (!is_slab(entry->kind)) [[unlikely]]
       return stock_class_of_medium(p, entry);
     const std::uint32_t c = class_of_slab(entry->kind);
-    return is_slot_start(p, entry, c) ? c : stock_classes;
+    return is_slot(p, *entry, c) ? c : stock_classes;
   }
 
   /// The same for small allocations only.
@@ -98,8 +101,13 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
       return stock_classes;
     const page_entry& entry = shape::map_of(begin)[shape::page_at(shape::offset_of(address_of(p)))];
     const start_rule& rule = start_rules[static_cast<std::size_t>(entry.kind)];
-    if (checked ? !rule.is_start(offset_in_slab(p, entry)) : !is_slab(entry.kind)) [[unlikely]]
+    if constexpr (checked) {
+      const std::uint64_t position = rule.position(offset_in_slab(p, entry));
+      if (!rule.is_start(position) || is_free(*(&entry - entry.back), position)) [[unlikely]]
+        return stock_classes;
+    } else if (!is_slab(entry.kind)) [[unlikely]] {
       return stock_classes;
+    }
     const std::uint32_t c = class_of_slab(entry.kind);
     if (c >= size_classes) __builtin_unreachable();
     return c;
@@ -109,7 +117,7 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
   [[nodiscard, gnu::always_inline]] bool has_stock_class(const void* p, std::uint32_t c) const noexcept {
     if (!__builtin_constant_p(c) || !is_slot_class(c)) return stock_class_of(p) == c;
     const page_entry* const entry = recent_entry_of(p);
-    return entry != nullptr && (!checked || entry->kind == slab_of_class(c)) && is_slot_start(p, entry, c);
+    return entry != nullptr && (!checked || entry->kind == slab_of_class(c)) && is_slot(p, *entry, c);
   }
 
   /// \name What was true a moment ago; any thread may ask, without a lock.
@@ -138,12 +146,21 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     return (address_of(p) ^ address_of(q)) < page_bytes;
   }
 
-  /// `entry` is of a slab of size class `c`. When nothing is checked, every pointer is to the start of a slot.
-  [[gnu::always_inline]] static bool is_slot_start(const void* p, const page_entry* entry, std::uint32_t c) noexcept {
+  /// `entry` is of a slab of size class `c`. When nothing is checked, every pointer is to a used slot.
+  [[gnu::always_inline]] static bool is_slot(const void* p, const page_entry& entry, std::uint32_t c) noexcept {
     if (!checked) return true;
-    const bool is_in_first = __builtin_constant_p(c) && shapes[c].pages == 1;
-    const std::uint32_t offset_bytes = is_in_first ? offset_in_page(p) : offset_in_slab(p, *entry);
-    return shapes[c].is_start(shapes[c].position(offset_bytes));
+    const slab_shape& slots = shapes[c];
+    const bool is_in_first = __builtin_constant_p(c) && slots.pages == 1;
+    const std::uint64_t position = slots.position(is_in_first ? offset_in_page(p) : offset_in_slab(p, entry));
+    return slots.is_start(position) && !is_free(is_in_first ? entry : *(&entry - entry.back), position);
+  }
+
+  /// Whether the slot at a position is free, to the slab. Other threads change the word meanwhile, with a lock that the
+  /// caller does not hold; but not the bit of a slot that the caller holds.
+  [[gnu::always_inline, gnu::no_sanitize("thread")]] static bool is_free(const page_entry& slab,
+                                                                         std::uint64_t position) noexcept {
+    const volatile std::uint64_t& word = slab.free[position >> 38];
+    return (word >> (position >> 32 & 63) & 1u) != 0;
   }
 
   static std::uint32_t offset_in_page(const void* p) noexcept {

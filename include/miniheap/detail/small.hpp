@@ -59,6 +59,7 @@ class small_allocations {
         break;
       }
     }
+    if constexpr (Checked) active.unclaim();  // who holds no lock takes what is not free for used
     return count;
   }
 

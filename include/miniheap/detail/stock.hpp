@@ -65,11 +65,6 @@ class stock {
     set_top(b, top + 1);
   }
 
-  /// Whether it is what was put last: the double free that happens most.
-  [[nodiscard, gnu::always_inline]] bool was_put_last(std::uint32_t c, const void* slot) const noexcept {
-    return bins_[c].top[-1] == slot;
-  }
-
   /// Fills an empty bin from the arena and takes a slot; nullptr: no memory. The bin may grow by `budget_bytes`' leave.
   /// While the arena is sparse it takes few, and is closed: what the program frees meanwhile goes back, for the arena
   /// to fill up full slabs first. In stock it would stay where it is, and traffic would never pack what survived a
