@@ -3,7 +3,8 @@
 /// The arena: what a program creates, allocates from, and asks.
 #pragma once
 
-#include <miniheap/detail/concurrent_core.hpp>
+#include <miniheap/detail/hardened_layer.hpp>
+#include <miniheap/detail/layered_arena.hpp>
 #include <miniheap/fwd.hpp>
 #include <miniheap/inspect.hpp>
 #include <miniheap/policy/buffer_source.hpp>
@@ -31,21 +32,28 @@ namespace miniheap {
 template <page_source PageSource = mmap_source, lock_policy LockPolicy = coarse_lock<>,
           fit_policy FitPolicy = first_fit, selection_policy SelectionPolicy = fullest_first,
           arena_config Config = arena_config{}>
-class miniheap_arena {
-  using core = detail::core_for<PageSource, LockPolicy, FitPolicy, SelectionPolicy, Config>;
-  static constexpr bool is_fine_grained = detail::locks_miniheaps<LockPolicy>;  // then the engine locks for itself
+class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitPolicy, SelectionPolicy, Config> {
+  using base = detail::layered_arena<PageSource, LockPolicy, FitPolicy, SelectionPolicy, Config>;
+  using base::core_;
+  using base::enter;
+  using base::enter_fast;
+  using base::enter_shared;
+  using base::is_fine_grained;
+  using base::lock_;
+  using typename base::entry_guard;
 
  public:
   using source_type = PageSource;
+  using typename base::set_lock;
   static constexpr arena_config config = Config;
 
   /// `name` is kept by address; it is what messages call the arena. Nothing is mapped yet.
   template <std::default_initializable Source = PageSource>
-  explicit miniheap_arena(const char* name = "unnamed") : core_{Source{}, name} {}
+  explicit miniheap_arena(const char* name = "unnamed") : base{Source{}, name} {}
 
   /// With a page source that has a state of its own, moved in.
   explicit miniheap_arena(PageSource source, const char* name = "unnamed")
-      : core_{static_cast<PageSource&&>(source), name} {}
+      : base{static_cast<PageSource&&>(source), name} {}
 
   miniheap_arena(const miniheap_arena&) = delete;
   miniheap_arena& operator=(const miniheap_arena&) = delete;
@@ -77,15 +85,8 @@ class miniheap_arena {
   /// As `try_allocate`, and the first `bytes` bytes are zero. Memory that comes fresh from the system is not written.
   [[nodiscard]] void* try_allocate_zeroed(std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
     if (!std::has_single_bit(alignment)) return nullptr;
-    void* p = nullptr;
     bool is_zeroed = false;
-    if (is_fine_grained && detail::is_small(bytes, alignment)) {
-      p = try_allocate(bytes, alignment);
-    } else {
-      const entry_guard guard = enter();
-      p = core_.allocate(bytes, alignment);
-      is_zeroed = core_.is_last_zeroed(bytes, alignment);
-    }
+    void* const p = this->try_allocate_fresh(bytes, alignment, is_zeroed);
     return p == nullptr || is_zeroed ? p : std::memset(p, 0, bytes);
   }
 
@@ -225,86 +226,6 @@ class miniheap_arena {
     detail::note_released<set_lock>(core_.identity(), detail::lock_rank::set);
   }
 
-  /// \name For a layer that keeps allocations in stock (<miniheap/thread_cache.hpp>), by **stock class**: the size
-  /// class of a small allocation, or the length of a medium one; `detail::stock_classes` stands for none.
-  ///@{
-  /// The stock class that serves a request. `alignment` is a power of two. O(1).
-  [[nodiscard, gnu::always_inline]] static constexpr std::uint32_t stock_class(std::size_t bytes,
-                                                                               std::size_t alignment) noexcept {
-    return core::stock_class(bytes, alignment);
-  }
-
-  /// The stock class of the live allocation at `p`; none also where a search would have to tell, and for what is no
-  /// allocation, most free slots included. Takes no lock. O(1).
-  [[nodiscard, gnu::always_inline]] std::uint32_t stock_class_of(const void* p) const noexcept {
-    return core_.stock_class_of(p);
-  }
-
-  /// The same for small allocations only.
-  [[nodiscard, gnu::always_inline]] std::uint32_t slot_class_of(const void* p) const noexcept {
-    return core_.slot_class_of(p);
-  }
-
-  /// Whether that is `stock_class`; for one that the compiler knows, a little faster.
-  [[nodiscard, gnu::always_inline]] bool has_stock_class(const void* p, std::uint32_t stock_class) const noexcept {
-    return core_.has_stock_class(p, stock_class);
-  }
-
-  /// Stops the program, as the arena does when it finds a fault itself.
-  [[noreturn]] void stop(const char* fault, const void* p, std::size_t bytes) const noexcept {
-    core_.identity().stop(fault, p, bytes);
-  }
-
-  /// Up to `want` allocations of a stock class into `batch`; at least one, or 0 where there is no memory. Threads of
-  /// different lanes get slots that do not lie side by side, as far as that costs little memory. O(want) mostly.
-  [[nodiscard]] std::uint32_t allocate_batch(std::uint32_t stock_class, void** batch, std::uint32_t want,
-                                             std::uint32_t lane = 0) noexcept {
-    if constexpr (is_fine_grained) return core_.allocate_batch(lock_, stock_class, batch, want, lane);
-    const entry_guard guard = enter();
-    return core_.allocate_batch(stock_class, batch, want, lane);
-  }
-
-  /// Takes allocations of a stock class back. O(count) mostly.
-  void deallocate_batch(std::uint32_t stock_class, void* const* batch, std::uint32_t count) noexcept {
-    if constexpr (is_fine_grained) return core_.deallocate_batch(lock_, stock_class, batch, count);
-    const entry_guard guard = enter();
-    core_.deallocate_batch(stock_class, batch, count);
-  }
-
-  /// As `try_reallocate` of a live allocation as far as that takes no copy: a large one may move, others stay where
-  /// they are. nullptr: `p` is as it was. `alignment` is a power of two.
-  [[nodiscard]] void* try_resize(void* p, std::size_t bytes, std::size_t alignment) noexcept {
-    const entry_guard guard = enter();
-    return core_.resize(p, bytes, alignment);
-  }
-
-  /// Bytes that went back since the arena was made, less those that it mapped. The difference of two values tells what
-  /// went back in between. O(1).
-  [[nodiscard]] std::size_t given_back_bytes() const noexcept {
-    const auto guard = enter_shared();
-    return core_.supply().given_back_bytes();
-  }
-
-  /// Bytes of used pages and of large allocations, as of a moment ago. Takes no lock. O(1).
-  [[nodiscard]] std::size_t recent_in_use_bytes() const noexcept { return core_.recent_in_use_bytes(); }
-
-  /// Whether most used pages were of slabs with free slots, as of a moment ago. A layer does well then to hand
-  /// allocations on through the arena, which fills up the fullest miniheaps. Takes no lock. O(1).
-  [[nodiscard]] bool was_sparse() const noexcept { return core_.was_sparse(); }
-
-  /// Memory for the layer's own records, accounted as metadata; nullptr: there is none.
-  [[nodiscard]] void* map_metadata(std::size_t bytes) noexcept {
-    const entry_guard guard = enter();
-    return core_.map_metadata(bytes);
-  }
-
-  /// False: the page source will not take it, and it stays mapped.
-  bool unmap_metadata(void* p, std::size_t bytes) noexcept {
-    const entry_guard guard = enter();
-    return core_.unmap_metadata(p, bytes);
-  }
-  ///@}
-
   /// The page source. Its calls are made under the arena's lock; look at it while nobody else uses the arena.
   [[nodiscard]] PageSource& source() noexcept { return core_.supply().source(); }
   [[nodiscard]] const PageSource& source() const noexcept { return core_.supply().source(); }
@@ -312,30 +233,6 @@ class miniheap_arena {
   [[nodiscard]] const char* name() const noexcept { return core_.identity().name; }
 
  private:
-  using set_lock = typename LockPolicy::set_lock;
-  using entry_guard = detail::lock_guard<set_lock>;
-
-  /// Holds the lock of the set of miniheaps, and sees to it that no callback comes back in.
-  [[nodiscard]] entry_guard enter() const noexcept {
-    if constexpr (core::checked) core_.supply().stop_callback(core_.identity());
-    return entry_guard{lock_, core_.identity(), detail::lock_rank::set};
-  }
-
-  /// The same for what changes nothing.
-  [[nodiscard]] detail::shared_guard<set_lock> enter_shared() const noexcept {
-    if constexpr (core::checked) core_.supply().stop_callback(core_.identity());
-    return detail::shared_guard<set_lock>{lock_, core_.identity()};
-  }
-
-  /// The same as `enter` for what has to be fast. A lock would stop a callback for ever, so it is looked for first;
-  /// without a lock the engine looks for it where more than a slot changes.
-  [[nodiscard, gnu::always_inline]] entry_guard enter_fast() const noexcept {
-    if constexpr (core::checked && !std::is_same_v<set_lock, no_lock::set_lock>) {
-      core_.supply().stop_callback(core_.identity());
-    }
-    return entry_guard{lock_, core_.identity(), detail::lock_rank::set};
-  }
-
   [[noreturn, gnu::cold, gnu::noinline]] static void throw_bad_alloc() { throw std::bad_alloc{}; }
 
   void report_leaks() const noexcept {
@@ -345,9 +242,18 @@ class miniheap_arena {
     line << now.allocations << " allocations (" << now.live_bytes << " bytes) alive at destruction";
     detail::write_line(line);
   }
+};
 
-  core core_;
-  [[no_unique_address]] mutable set_lock lock_;
+/// A hardened arena: the same, but that each allocation is verified when it is given back, and free memory when it is
+/// used again. Usable is exactly what was asked for, which a sized free must say.
+template <page_source PageSource, lock_policy LockPolicy, fit_policy FitPolicy, selection_policy SelectionPolicy,
+          arena_config Config>
+requires(Config.checks == check_level::hardened) class miniheap_arena<PageSource, LockPolicy, FitPolicy,
+                                                                      SelectionPolicy, Config>
+    : public detail::hardened_layer<
+          miniheap_arena<PageSource, LockPolicy, FitPolicy, SelectionPolicy, detail::beneath(Config)>, Config> {
+ public:
+  using miniheap_arena::hardened_layer::hardened_layer;
 };
 
 }  // namespace miniheap

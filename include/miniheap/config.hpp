@@ -20,6 +20,9 @@ inline constexpr std::size_t default_alignment = 16;
 enum class check_level : unsigned char {
   none,   ///< nothing: a wrong pointer is undefined behaviour
   basic,  ///< foreign and interior pointers, double frees and wrong sizes stop the program with a message
+  /// Writes behind an allocation and after its end do so, too, and what is freed or not yet used reads as zero
+  /// (docs/hardening.md).
+  hardened,
 };
 
 /// The numbers and switches of an arena, its last template argument. Name the ones that differ:
@@ -51,11 +54,28 @@ struct arena_config {
   unsigned thread_cache_share = 64;
   /// What is verified on each call.
   check_level checks = check_level::basic;
+  /// Where the level is `hardened`: what was freed waits for reuse until so many bytes were freed after it.
+  std::size_t quarantine_bytes = 64 * KiB;
+  /// ... and one page in so many of a miniheap cannot be accessed, which stops what runs over slabs; 0: none.
+  unsigned guard_every_pages = 128;
   /// The destructor writes a line to stderr when allocations are alive.
   bool report_leaks = false;
 };
 
 /// Occupancy is quantised to this many levels above "empty", which is level 0.
 inline constexpr unsigned occupancy_levels = 16;
+
+namespace detail {
+
+/// What an arena verifies that a hardened one is built on: pointers as `basic` does; contents are the layer's.
+inline constexpr auto beneath_hardened = static_cast<check_level>(static_cast<unsigned>(check_level::hardened) + 1);
+
+/// The same arena without the layer.
+constexpr arena_config beneath(arena_config config) noexcept {
+  config.checks = beneath_hardened;
+  return config;
+}
+
+}  // namespace detail
 
 }  // namespace miniheap

@@ -133,7 +133,7 @@ arena_stats stats_of(const Core& core) noexcept {
   stats.reserve_limit_bytes = core.reserve_limit_bytes();
   stats.dirty_page_bytes = core.large().dirty_bytes();
   stats.clean_page_bytes = core.large().free_bytes() - stats.dirty_page_bytes;
-  stats.head_bytes = stats.miniheaps * Core::shape::head_pages * page_bytes;
+  stats.head_bytes = stats.miniheaps * (Core::shape::pages - Core::shape::usable_pages) * page_bytes;
   stats.metadata_bytes = core.metadata_bytes();
   stats_visitor visitor{stats};
   walk(core, visitor);

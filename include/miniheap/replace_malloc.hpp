@@ -18,6 +18,8 @@
 #include <miniheap/detail/process_runtime.hpp>
 #include <miniheap/thread_cache.hpp>
 
+#include <sys/single_threaded.h>
+
 // NOLINTBEGIN(misc-definitions-in-headers)
 
 namespace miniheap::detail {
@@ -67,7 +69,13 @@ constexpr std::size_t bytes_of(std::align_val_t alignment) noexcept { return sta
   process_report<malloc_arena>::start(environment);
 }
 
-[[gnu::destructor(101)]] static void end_malloc() noexcept { process_report<malloc_arena>::at_exit(); }
+[[gnu::destructor(101)]] static void end_malloc() noexcept {
+  process_report<malloc_arena>::at_exit();
+  // What was written where it should not be, and nobody met yet. Threads that still work would be in the middle of it.
+  if (malloc_arena::config.checks == check_level::hardened && __libc_single_threaded != 0) {
+    process_arena<malloc_arena>::verify();
+  }
+}
 
 }  // namespace miniheap::detail
 

@@ -25,6 +25,7 @@ template <class Arena>
 class thread_cached {
  public:
   using source_type = typename Arena::source_type;
+  using set_lock = typename Arena::set_lock;
   static constexpr arena_config config = Arena::config;
 
   /// What `Arena` is constructed with. Nothing is mapped yet.
@@ -80,9 +81,7 @@ class thread_cached {
   [[nodiscard, gnu::always_inline]] void* try_allocate_quickly(std::size_t bytes) noexcept {
     if (bytes > detail::max_small_bytes) [[unlikely]]
       return nullptr;
-    const std::uint32_t c = detail::size_class(bytes);
-    const place& mine = caches_.my_place();
-    void* const p = caches_.is_current(mine) ? mine.cache->stock.try_take(c) : nullptr;
+    void* const p = try_take(detail::size_class(bytes));
     return p == nullptr ? nullptr : to_program(p);
   }
 
@@ -209,13 +208,35 @@ class thread_cached {
   [[nodiscard]] const char* name() const noexcept { return arena_.name(); }
   ///@}
 
+  /// A slot of the size class that is in stock, or nullptr.
+  [[nodiscard, gnu::always_inline]] void* try_take(std::uint32_t size_class) noexcept {
+    const place& mine = caches_.my_place();
+    return caches_.is_current(mine) ? mine.cache->stock.try_take(size_class) : nullptr;
+  }
+
+  /// What is free to a hardened layer goes to stock, or back, when it has waited long enough.
+  void deallocate_later(void* p, std::uint32_t stock_class) noexcept {
+    const place& mine = caches_.my_place();
+    detail::thread_cache* const cache = caches_.is_current(mine) ? mine.cache : caches_.attach();
+    if (cache == nullptr) return arena_.deallocate_batch(stock_class, &p, 1);
+    cache->waiting->add(p, stock_class, config.quarantine_bytes, [this, cache](void* gone, std::uint32_t c) noexcept {
+      if (cache->stock.is_full(c)) [[unlikely]]
+        return deallocate_more(c, gone);
+      cache->stock.put(c, gone);
+    });
+  }
+
+  /// The arena itself, for layers.
+  [[nodiscard]] Arena& arena() noexcept { return arena_; }
+  [[nodiscard]] const Arena& arena() const noexcept { return arena_; }
+
   /// To be called in the child of a fork of a process with threads, before anything else, `unlock` included. What other
   /// threads had in stock is lost to the child.
   void after_fork_in_child() noexcept { caches_.after_fork_in_child(); }
 
   /// Gives the stock of the calling thread back to the arena.
   void flush() const noexcept {
-    if (detail::thread_cache* const cache = caches_.find()) cache->stock.flush(arena_);
+    if (detail::thread_cache* const cache = caches_.find()) cache->flush(arena_);
   }
 
  private:
@@ -333,6 +354,15 @@ class thread_cached {
 
   mutable Arena arena_;  // a flush changes nothing that can be told from outside
   mutable detail::arena_caches<Arena> caches_{arena_};
+};
+
+/// In front of a hardened arena: its layer lies above the thread cache, so that what a thread has in stock is verified,
+/// too.
+template <class Arena>
+requires(Arena::config.checks == check_level::hardened) class thread_cached<Arena>
+    : public detail::hardened_layer<thread_cached<typename Arena::beneath>, Arena::config> {
+ public:
+  using thread_cached::hardened_layer::hardened_layer;
 };
 
 /// The default for servers: as `miniheap_arena<>`, with a thread cache in front.

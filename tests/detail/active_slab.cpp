@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <miniheap/detail/active_slab.hpp>
+#include <miniheap/detail/random_order.hpp>
 
 #include "catch.hpp"
 #include "detail/miniheap_memory.hpp"
@@ -11,6 +12,8 @@
 using namespace miniheap::detail;
 
 namespace {
+
+lowest_first order;
 
 /// A slab of size class `c` at page 3 of a miniheap.
 struct made_slab {
@@ -39,7 +42,7 @@ TEST_CASE("active_slab: hands each slot out once, word by word", "[active_slab]"
     std::set<void*> slots;
     while (!active.is_exhausted()) {
       if (!active.has_claimed()) active.claim_word(*made.first, made.memory_of_slots());
-      auto* const slot = static_cast<std::byte*>(active.take_slot(shapes[c].slot_bytes));
+      auto* const slot = static_cast<std::byte*>(active.take_slot(shapes[c].slot_bytes, order));
       CHECK(static_cast<std::size_t>(slot - made.memory_of_slots()) % shapes[c].slot_bytes == 0);
       CHECK(slots.insert(slot).second);
       if (active.check(c) != nullptr || check_slab(made.first) != nullptr) FAIL(c);
@@ -63,7 +66,7 @@ TEST_CASE("active_slab: what comes back can be had again, what is claimed goes b
     std::set<std::byte*> used;
     for (int n = 0; n < 500; ++n) {
       if (active.has_claimed() && random.one_in(2)) {
-        REQUIRE(used.insert(static_cast<std::byte*>(active.take_slot(slot_bytes))).second);
+        REQUIRE(used.insert(static_cast<std::byte*>(active.take_slot(slot_bytes, order))).second);
       } else if (!used.empty()) {
         const auto it = std::next(used.begin(), static_cast<std::ptrdiff_t>(random.below(used.size())));
         const std::size_t offset_bytes = active.offset_of(*it);

@@ -28,9 +28,10 @@ class active_slab {
   [[nodiscard]] bool is_idle() const noexcept { return word_ != nullptr && used_by_program() == 0; }
 
   /// Hands out a claimed slot; there is one.
-  [[gnu::always_inline]] void* take_slot(std::size_t slot_bytes) noexcept {
-    const auto slot = static_cast<unsigned>(std::countr_zero(claimed_));
-    claimed_ &= claimed_ - 1;
+  template <class Order>
+  [[gnu::always_inline]] void* take_slot(std::size_t slot_bytes, Order& order) noexcept {
+    const std::uint32_t slot = order.choose(claimed_);
+    claimed_ &= Order::is_random ? ~(std::uint64_t{1} << slot) : claimed_ - 1;
     return base_ + slot * slot_bytes;
   }
 

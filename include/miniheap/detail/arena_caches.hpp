@@ -25,7 +25,7 @@ class arena_caches {
   ~arena_caches() {
     {
       const registry_guard guard{registry_};
-      for (thread_cache* cache = first_; cache != nullptr; cache = cache->of_arena.next) cache->stock.flush(arena_);
+      for (thread_cache* cache = first_; cache != nullptr; cache = cache->of_arena.next) cache->flush(arena_);
     }
     drop();
   }
@@ -54,7 +54,7 @@ class arena_caches {
       cache = find_registered();
       if (cache == nullptr) cache = make(mine);
       if (cache == nullptr) return nullptr;
-      if (cache->key != key_) cache->stock.flush(arena_);  // it was called back
+      if (cache->key != key_) cache->flush(arena_);  // it was called back
       cache->key = key_;
       mine.current[place_] = {key_, cache};
     }
@@ -120,8 +120,8 @@ class arena_caches {
   void subtract_from(arena_stats& stats) const noexcept {
     std::size_t slots = 0;
     for (const thread_cache* cache = first_; cache != nullptr; cache = cache->of_arena.next) {
-      stats.cache_bytes += cache->stock.bytes();
-      slots += cache->stock.slots();
+      stats.cache_bytes += cache->bytes();
+      slots += cache->slots();
     }
     // Other threads go on meanwhile: what was taken from the arena since its statistics were made is not in them.
     if (stats.cache_bytes > stats.live_bytes) stats.cache_bytes = stats.live_bytes;
@@ -130,7 +130,11 @@ class arena_caches {
   }
 
  private:
-  static constexpr std::size_t cache_bytes = align_up(sizeof(thread_cache) + stock_array_bytes, page_bytes);
+  /// A cache, the arrays of its stock, and what else there is.
+  static constexpr bool has_quarantine = Arena::config.checks == beneath_hardened;
+  static constexpr std::size_t quarantine_at = align_up(sizeof(thread_cache) + stock_array_bytes, alignof(quarantine));
+  static constexpr std::size_t cache_bytes =
+      align_up(quarantine_at + (has_quarantine ? sizeof(quarantine) : 0), page_bytes);
   static_assert(sizeof(thread_cache) % sizeof(void*) == 0, "the arrays lie right behind");
 
   thread_cache* find_registered() const noexcept {
@@ -148,7 +152,9 @@ class arena_caches {
       if (memory == nullptr) return nullptr;
     }
     auto** const arrays = reinterpret_cast<void**>(static_cast<std::byte*>(memory) + sizeof(thread_cache));
-    auto& cache = *::new (memory) thread_cache{this, leave, arrays, least_used_lane()};
+    quarantine* waiting = nullptr;
+    if constexpr (has_quarantine) waiting = ::new (static_cast<std::byte*>(memory) + quarantine_at) quarantine;
+    auto& cache = *::new (memory) thread_cache{this, leave, arrays, least_used_lane(), waiting};
     cache.key = key_;
     cache.of_thread.insert(mine.all, cache, &thread_cache::of_thread);
     cache.of_arena.insert(first_, cache, &thread_cache::of_arena);
@@ -169,7 +175,7 @@ class arena_caches {
 
   static void leave(thread_cache& cache) noexcept {
     auto& self = *static_cast<arena_caches*>(cache.owner);
-    cache.stock.flush(self.arena_);
+    cache.flush(self.arena_);
     self.unlink(cache);
   }
 

@@ -41,7 +41,7 @@ class engine {
   static constexpr route route_of(std::size_t bytes, std::size_t alignment) noexcept {
     if (is_small(bytes, alignment)) return route::small;
     const bool is_large = bytes > large_threshold_bytes || alignment >= Config.miniheap_bytes ||
-                          pages_for(bytes) + alignment_pages(alignment) - 1 > shape::usable_pages;
+                          pages_for(bytes) + alignment_pages(alignment) - 1 > shape::longest_span_pages;
     return is_large ? route::large : route::medium;
   }
 

@@ -30,6 +30,9 @@ inline constexpr const char* double_free = "double free";
 inline constexpr const char* foreign = "invalid free: not a pointer of this arena";
 inline constexpr const char* interior = "invalid free: not the start of an allocation";
 inline constexpr const char* wrong_size = "sized free: wrong size";
+inline constexpr const char* wrong_alignment = "sized free: wrong alignment";
+inline constexpr const char* overflow = "overflow: written behind the end of an allocation";
+inline constexpr const char* write_after_free = "write after free: free memory was changed";
 inline constexpr const char* reentrant = "reentrant call from a page source or a walk visitor";
 }  // namespace faults
 

@@ -61,7 +61,11 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
       map_[page].kind = page_kind::free;
     }
     map_[0].descriptor = this;
-    spans_.add({Geometry::head_pages, Geometry::usable_pages});
+    for (std::uint32_t page = Geometry::head_pages; page < Geometry::pages;) {
+      const std::uint32_t pages = Geometry::pages_to_guard(page);
+      if (pages != 0) spans_.add({page, pages});
+      page += pages + 1;
+    }
   }
 
   miniheap_descriptor(const miniheap_descriptor&) = delete;
@@ -217,6 +221,10 @@ class miniheap_descriptor : public tree_hook, public reserve_hook, public all_ho
   template <class Visit>
   void for_each_span(Visit visit) const {
     for (std::uint32_t page = Geometry::head_pages; page < Geometry::pages;) {
+      if (Geometry::is_guard(page)) {
+        ++page;
+        continue;
+      }
       page_entry& first = map_[page];
       const free_span span = spans_.starting_at(page);
       if (span) first.pages = span.pages;  // nobody else keeps it there

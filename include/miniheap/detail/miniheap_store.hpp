@@ -10,6 +10,7 @@
 #include <miniheap/detail/miniheap_set.hpp>
 #include <miniheap/detail/page_supply.hpp>
 #include <miniheap/detail/purge_batch.hpp>
+#include <miniheap/detail/random_order.hpp>
 #include <miniheap/detail/reserve_bound.hpp>
 
 #include <utility>
@@ -23,7 +24,9 @@ template <page_source Source, fit_policy Fit, selection_policy Selection, arena_
 class miniheap_store {
  public:
   using source_type = Source;
-  using shape = geometry<Config.miniheap_bytes>;
+  static constexpr bool is_hardened = Config.checks == beneath_hardened;
+  using slot_order = std::conditional_t<is_hardened, random_order, lowest_first>;
+  using shape = geometry<Config.miniheap_bytes, is_hardened ? Config.guard_every_pages : 0>;
   using set = miniheap_set<shape, Fit, Selection, Lock>;
   using descriptor = typename set::descriptor;
 
@@ -293,6 +296,7 @@ class miniheap_store {
       return nullptr;
     }
     descriptor& m = *::new (room) descriptor{memory, next_sequence_++, maps_zeroed<Source>};
+    supply_.template protect_guards<shape>(memory);
     if (is_dense) {
       supply_.prefer_huge_pages(memory, Config.miniheap_bytes);
       m.has_huge_pages = true;

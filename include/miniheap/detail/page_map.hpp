@@ -16,7 +16,7 @@
 /// An entry that is none of these has kind `free`, so a stale pointer into the middle of anything is noticed.
 #pragma once
 
-#include <miniheap/detail/units.hpp>
+#include <miniheap/detail/size_class.hpp>
 
 #include <boost/intrusive/list.hpp>
 
@@ -54,13 +54,39 @@ static_assert(sizeof(page_entry) == 64);
 
 using page_entry_list = boost::intrusive::list<page_entry, boost::intrusive::constant_time_size<false>>;
 
-/// What follows from the size of a miniheap.
-template <std::size_t MiniheapBytes>
+/// What follows from the size of a miniheap. `GuardEvery`: one page in so many is a **guard**, which nobody can access
+/// and no span covers, and another one lies right behind the page map; 0: none is.
+template <std::size_t MiniheapBytes, std::uint32_t GuardEvery = 0>
 struct geometry {
   static constexpr std::size_t miniheap_bytes = MiniheapBytes;
   static constexpr std::uint32_t pages = static_cast<std::uint32_t>(MiniheapBytes / page_bytes);
-  static constexpr std::uint32_t head_pages = static_cast<std::uint32_t>(pages_for(pages * sizeof(page_entry)));
-  static constexpr std::uint32_t usable_pages = pages - head_pages;
+  static constexpr std::uint32_t head_pages =
+      static_cast<std::uint32_t>(pages_for(pages * sizeof(page_entry))) + (GuardEvery != 0 ? 1 : 0);
+
+  static constexpr bool is_guard(std::uint32_t page) noexcept {
+    if constexpr (GuardEvery == 0) return false;
+    return page + 1 == head_pages || (page >= head_pages && page % GuardEvery == GuardEvery - 1);
+  }
+  /// The pages from `page`, which is none, up to the next guard.
+  static constexpr std::uint32_t pages_to_guard(std::uint32_t page) noexcept {
+    if constexpr (GuardEvery == 0) return pages - page;
+    std::uint32_t end = page;
+    while (end < pages && !is_guard(end)) ++end;
+    return end - page;
+  }
+
+  static constexpr std::uint32_t usable_pages = [] {
+    std::uint32_t count = pages - head_pages;
+    for (std::uint32_t page = head_pages; page < pages && GuardEvery != 0; ++page) count -= is_guard(page) ? 1 : 0;
+    return count;
+  }();
+  static constexpr std::uint32_t longest_span_pages = [] {
+    std::uint32_t longest = GuardEvery == 0 ? usable_pages : 0;
+    for (std::uint32_t page = head_pages; page < pages && GuardEvery != 0; ++page)
+      longest = larger(longest, pages_to_guard(page));
+    return longest;
+  }();
+  static_assert(longest_span_pages >= max_slab_pages, "a slab has room between two guards");
 
   static constexpr std::size_t offset_of(std::uintptr_t address) noexcept { return address & (miniheap_bytes - 1); }
 

@@ -118,6 +118,37 @@ class page_supply {
   }
   ///@}
 
+  /// \name False also where the source cannot do that.
+  ///@{
+  bool protect(void* p, std::size_t bytes) noexcept {
+    if constexpr (protecting_page_source<Source>) {
+      const callback_guard guard = enter_callback();
+      return source_.protect(p, bytes);
+    } else {
+      return false;
+    }
+  }
+
+  bool unprotect(void* p, std::size_t bytes) noexcept {
+    if constexpr (protecting_page_source<Source>) {
+      const callback_guard guard = enter_callback();
+      return source_.unprotect(p, bytes);
+    } else {
+      return false;
+    }
+  }
+  ///@}
+
+  /// The guard pages of a miniheap. Where the source will not do that, they are pages that nobody uses.
+  template <class Geometry>
+  void protect_guards(void* miniheap) noexcept {
+    if constexpr (protecting_page_source<Source> && Geometry::is_guard(Geometry::head_pages - 1)) {
+      for (std::uint32_t page = 0; page < Geometry::pages; ++page) {
+        if (Geometry::is_guard(page)) protect(static_cast<std::byte*>(miniheap) + page * page_bytes, page_bytes);
+      }
+    }
+  }
+
   /// nullptr also where the source cannot remap.
   void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept {
     if constexpr (remapping_page_source<Source>) {

@@ -5,6 +5,7 @@
 
 #include <miniheap/detail/fault.hpp>
 #include <miniheap/policy/lock.hpp>
+#include <miniheap/stats.hpp>
 
 #include <pthread.h>
 #include <concepts>
@@ -52,6 +53,11 @@ class [[gnu::visibility("hidden")]] process_arena {
         return object()->try_allocate_quickly(bytes);
     }
     return nullptr;
+  }
+
+  /// Stops the program where the arena's `check()` finds something. Nobody else is in a call.
+  static void verify() noexcept {
+    if (const check_result result = instance().check(); !result) instance().stop(result.broken, result.where, 0);
   }
 
   template <class... Size>

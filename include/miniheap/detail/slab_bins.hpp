@@ -181,15 +181,17 @@ class slab_bins {
     return count;
   }
 
-  /// Exactly `count` free slots of a slab, the lowest first.
-  static std::uint32_t take_slots(page_entry& slab, void** slots, std::uint32_t count) noexcept {
+  /// Exactly `count` free slots of a slab.
+  std::uint32_t take_slots(page_entry& slab, void** slots, std::uint32_t count) noexcept {
     std::byte* const memory = shape::memory_of(&slab);
     const std::size_t slot_bytes = shapes[class_of_slab(slab.kind)].slot_bytes;
     std::uint32_t taken = 0;
     for (std::uint32_t w = 0; taken < count; ++w) {
       std::uint64_t word = slab.free[w];
-      for (; word != 0 && taken < count; word &= word - 1) {
-        slots[taken++] = memory + (64 * w + static_cast<std::uint32_t>(std::countr_zero(word))) * slot_bytes;
+      while (word != 0 && taken < count) {
+        const std::uint32_t slot = order_.choose(word);
+        word &= ~(std::uint64_t{1} << slot);
+        slots[taken++] = memory + (64 * w + slot) * slot_bytes;
       }
       slab.free[w] = word;
     }
@@ -214,6 +216,7 @@ class slab_bins {
 
   Store store_;
   const arena_identity& identity_;
+  [[no_unique_address]] typename Store::slot_order order_{};
 };
 
 }  // namespace miniheap::detail

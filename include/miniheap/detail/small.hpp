@@ -41,7 +41,7 @@ class small_allocations {
       }
       if (!claim_more(c, 0)) return nullptr;
     }
-    return active.take_slot(shapes[c].slot_bytes);
+    return active.take_slot(shapes[c].slot_bytes, order_);
   }
 
   /// Up to `want` slots of the size class, for a thread of a lane; fewer where there is no memory for more. O(slots)
@@ -60,6 +60,7 @@ class small_allocations {
       }
     }
     if constexpr (Checked) active.unclaim();  // who holds no lock takes what is not free for used
+    order_.shuffle(slots, count);
     return count;
   }
 
@@ -72,12 +73,7 @@ class small_allocations {
     if (!active.reaches(offset_bytes)) return false;
     const std::uint64_t position = slots.position(static_cast<std::uint32_t>(offset_bytes));
     const std::uint64_t bit = std::uint64_t{1} << slots.slot_of(position);
-    if constexpr (Checked) {
-      if (!slots.is_start(position)) [[unlikely]]
-        identity_.stop(faults::interior, p);
-      if (active.is_free(bit) || p == parked_[c]) [[unlikely]]
-        identity_.stop(faults::double_free, p, slots.slot_bytes);
-    }
+    if constexpr (Checked) stop_unless_used(p, c, slots.is_start(position), active.is_free(bit));
     active.give_slot(bit);
     if (!store_.fits_reserve()) retire_if_idle(miniheap_of(active.slab()));
     return true;
@@ -93,12 +89,7 @@ class small_allocations {
     page_entry& slab = *(entry - back);
     std::uint64_t& word = slab.free[slot / 64];
     const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
-    if constexpr (Checked) {
-      if (!slots.is_start(position)) [[unlikely]]
-        identity_.stop(faults::interior, p);
-      if ((word & bit) != 0 || p == parked_[c]) [[unlikely]]
-        identity_.stop(faults::double_free, p, slots.slot_bytes);
-    }
+    if constexpr (Checked) stop_unless_used(p, c, slots.is_start(position), (word & bit) != 0);
     if (is_free_quiet(slab.used, slots.slots)) {
       word |= bit;
       --slab.used;
@@ -195,6 +186,13 @@ class small_allocations {
 
  private:
   static descriptor& miniheap_of(const page_entry* entry) noexcept { return descriptor::of(address_of(entry)); }
+
+  [[gnu::always_inline]] void stop_unless_used(void* p, std::uint32_t c, bool is_start, bool is_free) const noexcept {
+    if (!is_start) [[unlikely]]
+      identity_.stop(faults::interior, p);
+    if (is_free || p == parked_[c]) [[unlikely]]
+      identity_.stop(faults::double_free, p, shapes[c].slot_bytes);
+  }
 
   /// Claims slots where none are claimed. False: no memory, and nothing has changed.
   [[gnu::noinline]] bool claim_more(std::uint32_t c, std::uint32_t lane) noexcept {
@@ -346,6 +344,7 @@ class small_allocations {
   const arena_identity& identity_;
   active_slabs<Lanes> active_;
   parked_slots<shape> parked_;
+  [[no_unique_address]] typename Store::slot_order order_;
 };
 
 }  // namespace miniheap::detail

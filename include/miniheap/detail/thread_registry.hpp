@@ -7,6 +7,7 @@
 #pragma once
 
 #include <miniheap/detail/page_supply.hpp>
+#include <miniheap/detail/quarantine.hpp>
 #include <miniheap/detail/stock.hpp>
 #include <miniheap/policy/lock.hpp>
 
@@ -36,15 +37,30 @@ struct cache_link {
 
 /// What one thread has in stock of one arena. It is in the lists of both, under the registry's lock.
 struct thread_cache {
-  thread_cache(void* of_whom, void (*flush_for_good)(thread_cache&) noexcept, void** arrays,
-               std::uint32_t lane) noexcept
-      : owner{of_whom}, leave{flush_for_good}, stock{arrays, lane} {}
+  thread_cache(void* of_whom, void (*flush_for_good)(thread_cache&) noexcept, void** arrays, std::uint32_t lane,
+               quarantine* freed) noexcept
+      : owner{of_whom}, leave{flush_for_good}, waiting{freed}, stock{arrays, lane} {}
+
+  /// Gives everything back to the arena.
+  template <class Arena>
+  void flush(Arena& arena) noexcept {
+    if (waiting != nullptr) waiting->flush([&](void* p, std::uint32_t c) { arena.deallocate_batch(c, &p, 1); });
+    stock.flush(arena);
+  }
+
+  [[nodiscard]] std::size_t slots() const noexcept {
+    return stock.slots() + (waiting != nullptr ? waiting->slots() : 0);
+  }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return stock.bytes() + (waiting != nullptr ? waiting->bytes() : 0);
+  }
 
   cache_link<thread_cache> of_thread;
   cache_link<thread_cache> of_arena;
   void* owner;                            // the arena_caches
   void (*leave)(thread_cache&) noexcept;  // the thread ends: everything goes back to the arena, and so does the cache
   std::uint64_t key = 0;                  // the arena's when the stock was last known to be wanted
+  quarantine* waiting;                    // of a hardened arena; else nullptr
   detail::stock stock;
 };
 

@@ -28,8 +28,8 @@ concept page_source = std::move_constructible<Source> && requires(Source source,
   noexcept->std::same_as<bool>;
 };
 
-/// Whether what a page source maps is filled with zeros: it says so by `static constexpr bool maps_zeroed = true`. An
-/// arena then touches less memory.
+/// Whether what a page source maps is filled with zeros, and so is what it has purged: it says so by `static constexpr
+/// bool maps_zeroed = true`. An arena then touches less memory.
 template <page_source Source>
 inline constexpr bool maps_zeroed = [] {
   if constexpr (requires { Source::maps_zeroed; }) {
@@ -80,6 +80,18 @@ concept hinted_page_source = page_source<Source> && requires(Source source, void
   noexcept;
   { source.prefer_small_pages(p, n) }
   noexcept;
+};
+
+/// A page source that can make pages inaccessible, and accessible again.
+///
+/// - `protect(p, bytes)`: whole mapped pages; each access to them ends the program. False: they are as they were.
+/// - `unprotect(p, bytes)`: the reverse. False: they are still inaccessible.
+template <class Source>
+concept protecting_page_source = page_source<Source> && requires(Source source, void* p, std::size_t n) {
+  { source.protect(p, n) }
+  noexcept->std::same_as<bool>;
+  { source.unprotect(p, n) }
+  noexcept->std::same_as<bool>;
 };
 
 /// `lock()` and `unlock()`, as the standard's BasicLockable.

@@ -210,6 +210,19 @@ namespace detail {
 template <lock_policy Policy>
 inline constexpr bool locks_miniheaps = !std::same_as<typename Policy::miniheap_lock, no_lock::null_mutex>;
 
+/// Holds a lock that has no place in the order of an arena's locks.
+template <class Mutex>
+class mutex_guard {
+ public:
+  explicit mutex_guard(Mutex& mutex) noexcept : mutex_{mutex} { mutex_.lock(); }
+  ~mutex_guard() { mutex_.unlock(); }
+  mutex_guard(const mutex_guard&) = delete;
+  mutex_guard& operator=(const mutex_guard&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
 }  // namespace detail
 
 }  // namespace miniheap

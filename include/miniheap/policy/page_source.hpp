@@ -65,6 +65,9 @@ class mmap_source {
   void prefer_huge_pages(void* p, std::size_t bytes) noexcept { ::madvise(p, bytes, MADV_HUGEPAGE); }
   void prefer_small_pages(void* p, std::size_t bytes) noexcept { ::madvise(p, bytes, MADV_NOHUGEPAGE); }
 
+  bool protect(void* p, std::size_t bytes) noexcept { return ::mprotect(p, bytes, PROT_NONE) == 0; }
+  bool unprotect(void* p, std::size_t bytes) noexcept { return ::mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0; }
+
   /// Moves pages, not bytes: in place where the neighbouring addresses are free, else to a place with free addresses
   /// behind it, so that what grows step by step seldom moves. Copies where the pages are several mappings to the
   /// kernel, or are to be aligned to more than a page.
@@ -118,6 +121,6 @@ class mmap_source {
 };
 
 static_assert(remapping_page_source<mmap_source> && hinted_page_source<mmap_source> &&
-              row_purging_page_source<mmap_source>);
+              row_purging_page_source<mmap_source> && protecting_page_source<mmap_source>);
 
 }  // namespace miniheap

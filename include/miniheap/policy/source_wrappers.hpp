@@ -37,6 +37,13 @@ class source_wrapper {
     inner_.prefer_huge_pages(p, bytes);
   }
 
+  bool protect(void* p, std::size_t bytes) noexcept requires protecting_page_source<Source> {
+    return inner_.protect(p, bytes);
+  }
+  bool unprotect(void* p, std::size_t bytes) noexcept requires protecting_page_source<Source> {
+    return inner_.unprotect(p, bytes);
+  }
+
   [[nodiscard]] Source& inner() noexcept { return inner_; }
   [[nodiscard]] const Source& inner() const noexcept { return inner_; }
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// The order in which free slots are handed out: by chance, so that nobody foresees what lies behind an allocation; or
+/// the lowest first.
+#pragma once
+
+#include <miniheap/detail/secret.hpp>
+
+#include <bit>
+
+namespace miniheap::detail {
+
+/// Several threads may call at a time; then it is by chance, too, who gets which number.
+class random_order {
+ public:
+  static constexpr bool is_random = true;
+
+  /// The index of a bit that is set in `bits`, which has one.
+  [[nodiscard]] std::uint32_t choose(std::uint64_t bits) noexcept {
+    const auto turn = static_cast<int>(next() >> 58);
+    return (static_cast<std::uint32_t>(std::countr_zero(std::rotr(bits, turn))) + static_cast<std::uint32_t>(turn)) % 64;
+  }
+
+  void shuffle(void** all, std::uint32_t count) noexcept {
+    for (std::uint32_t n = count; n > 1; --n) {
+      const auto other = static_cast<std::uint32_t>((next() >> 32) * n >> 32);
+      void* const moved = all[n - 1];
+      all[n - 1] = all[other];
+      all[other] = moved;
+    }
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t next() noexcept {
+    const std::uint64_t n = __atomic_load_n(&state_, __ATOMIC_RELAXED) + 0x9e3779b97f4a7c15u;  // 2^64 / golden ratio
+    __atomic_store_n(&state_, n, __ATOMIC_RELAXED);
+    return scatter(n);
+  }
+
+  std::uint64_t state_ = process_secret() ^ scatter(address_of(this));
+};
+
+struct lowest_first {
+  static constexpr bool is_random = false;
+  [[nodiscard]] static std::uint32_t choose(std::uint64_t bits) noexcept {
+    return static_cast<std::uint32_t>(std::countr_zero(bits));
+  }
+  static void shuffle(void** /*all*/, std::uint32_t /*count*/) noexcept {}
+};
+
+}  // namespace miniheap::detail
