@@ -77,9 +77,9 @@ class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitP
                                                        std::size_t alignment = default_alignment) noexcept {
     if (!std::has_single_bit(alignment)) [[unlikely]]
       return nullptr;
-    if constexpr (is_fine_grained) return core_.allocate(lock_, bytes, alignment);
-    const entry_guard guard = enter_fast();
-    return core_.allocate(bytes, alignment);
+    void* const p = allocate_unwatched(bytes, alignment);
+    if (is_watched && p != nullptr) tools::allocated(p, detail::at_least_one(bytes), usable_bytes(bytes, alignment));
+    return p;
   }
 
   /// As `try_allocate`, and the first `bytes` bytes are zero. Memory that comes fresh from the system is not written.
@@ -87,21 +87,25 @@ class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitP
     if (!std::has_single_bit(alignment)) return nullptr;
     bool is_zeroed = false;
     void* const p = this->try_allocate_fresh(bytes, alignment, is_zeroed);
-    return p == nullptr || is_zeroed ? p : std::memset(p, 0, bytes);
+    if (p == nullptr) return nullptr;
+    if (is_watched) tools::allocated(p, detail::at_least_one(bytes), usable_bytes(bytes, alignment));
+    if (!is_zeroed) return std::memset(p, 0, bytes);
+    if (is_watched) tools::zeroed(p, bytes);
+    return p;
   }
 
   /// As `allocate`, and tells how many bytes may be used: all of the slot, or of the last page.
   [[nodiscard]] sized_pointer allocate_at_least(std::size_t bytes, std::size_t alignment = default_alignment) {
     void* const p = allocate(bytes, alignment);
-    if (detail::is_small(bytes, alignment)) {
-      return {p, detail::shapes[detail::size_class(detail::aligned_request(bytes, alignment))].slot_bytes};
-    }
-    return {p, detail::align_up(detail::at_least_one(bytes), detail::page_bytes)};
+    const std::size_t usable = usable_bytes(bytes, alignment);
+    if (is_watched) tools::resized(p, usable, usable);
+    return {p, usable};
   }
 
   /// Gives an allocation back; nullptr is none. O(1) mostly; O(log n) when that makes a difference to the miniheap.
   [[gnu::always_inline]] void deallocate(void* p) noexcept {
     if (p == nullptr) return;
+    note_freed(p);
     if constexpr (is_fine_grained) return core_.deallocate(lock_, p);
     const entry_guard guard = enter_fast();
     core_.deallocate(p);
@@ -112,6 +116,7 @@ class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitP
   [[gnu::always_inline]] void deallocate(void* p, std::size_t bytes,
                                          std::size_t alignment = default_alignment) noexcept {
     if (p == nullptr) return;
+    note_freed(p);
     if constexpr (is_fine_grained) return core_.deallocate(lock_, p, bytes, alignment);
     const entry_guard guard = enter_fast();
     core_.deallocate(p, bytes, alignment);
@@ -131,6 +136,7 @@ class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitP
   [[nodiscard]] void* try_reallocate(void* p, std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
     if (p == nullptr) return try_allocate(bytes, alignment);
     if (!std::has_single_bit(alignment)) return nullptr;
+    if (is_watched && tools::are_watching()) return reallocate_watched(p, bytes, alignment);
     if constexpr (is_fine_grained) return core_.reallocate(lock_, p, bytes, alignment);
     const entry_guard guard = enter();
     return core_.reallocate(p, bytes, alignment);
@@ -146,9 +152,9 @@ class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitP
   /// How many bytes of a live allocation may be used; 0 for nullptr. O(1), large: O(log n).
   [[nodiscard]] std::size_t usable_size(const void* p) const noexcept {
     if (p == nullptr) return 0;
-    if constexpr (is_fine_grained) return core_.usable_size(lock_, p);
-    const entry_guard guard = enter();
-    return core_.usable_size(p);
+    const std::size_t bytes = usable_size_unwatched(p);
+    if (is_watched) tools::resized(p, bytes, bytes);  // who asks is going to use it
+    return bytes;
   }
 
   /// What the arena has from its page source, bytes. O(1).
@@ -233,6 +239,47 @@ class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitP
   [[nodiscard]] const char* name() const noexcept { return core_.identity().name; }
 
  private:
+  using tools = detail::memory_tools;
+  static constexpr bool is_watched = Config.checks != detail::beneath_hardened;
+
+  [[nodiscard, gnu::always_inline]] void* allocate_unwatched(std::size_t bytes, std::size_t alignment) noexcept {
+    if constexpr (is_fine_grained) return core_.allocate(lock_, bytes, alignment);
+    const entry_guard guard = enter_fast();
+    return core_.allocate(bytes, alignment);
+  }
+
+  [[nodiscard]] std::size_t usable_size_unwatched(const void* p) const noexcept {
+    if constexpr (is_fine_grained) return core_.usable_size(lock_, p);
+    const entry_guard guard = enter();
+    return core_.usable_size(p);
+  }
+
+  /// Before it is freed: afterwards it may be anybody's.
+  [[gnu::always_inline]] void note_freed(const void* p) const noexcept {
+    if (is_watched && tools::are_watching()) tools::freed(p, usable_size_unwatched(p));
+  }
+
+  /// Tools see an allocation stay, or another one.
+  [[gnu::noinline]] void* reallocate_watched(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+    const std::size_t old_bytes = usable_size_unwatched(p);
+    void* q = tools::are_built_in ? this->try_resize(p, bytes, alignment) : nullptr;
+    if (q != nullptr) {
+      tools::resized(q, detail::at_least_one(bytes), usable_size_unwatched(q));
+      return q;
+    }
+    q = try_allocate(bytes, alignment);
+    if (q == nullptr) return nullptr;
+    tools::resized(p, old_bytes, old_bytes);
+    std::memcpy(q, p, old_bytes < bytes ? old_bytes : bytes);
+    deallocate(p);
+    return q;
+  }
+
+  static constexpr std::size_t usable_bytes(std::size_t bytes, std::size_t alignment) noexcept {
+    if (!detail::is_small(bytes, alignment)) return detail::align_up(detail::at_least_one(bytes), detail::page_bytes);
+    return detail::shapes[detail::size_class(detail::aligned_request(bytes, alignment))].slot_bytes;
+  }
+
   [[noreturn, gnu::cold, gnu::noinline]] static void throw_bad_alloc() { throw std::bad_alloc{}; }
 
   void report_leaks() const noexcept {

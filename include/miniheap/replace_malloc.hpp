@@ -72,8 +72,8 @@ constexpr std::size_t bytes_of(std::align_val_t alignment) noexcept { return sta
 [[gnu::destructor(101)]] static void end_malloc() noexcept {
   process_report<malloc_arena>::at_exit();
   // What was written where it should not be, and nobody met yet. Threads that still work would be in the middle of it.
-  if (malloc_arena::config.checks == check_level::hardened && __libc_single_threaded != 0) {
-    process_arena<malloc_arena>::verify();
+  if constexpr (malloc_arena::config.checks == check_level::hardened) {
+    if (__libc_single_threaded != 0) process_arena<malloc_arena>::verify();
   }
 }
 

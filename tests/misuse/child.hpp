@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <new>
 #include <string>
 
@@ -45,7 +46,7 @@ ending in_child(Scene&& scene) {
   REQUIRE(child >= 0);
 
   if (child == 0) {
-    std::signal(SIGABRT, SIG_DFL);  // Catch has a handler, which would report the test case
+    for (const int deadly : {SIGABRT, SIGSEGV}) std::signal(deadly, SIG_DFL);  // Catch would report the test case
     constexpr rlimit no_core{0, 0};
     ::setrlimit(RLIMIT_CORE, &no_core);
     ::dup2(ends[1], STDERR_FILENO);
@@ -105,6 +106,9 @@ inline constexpr const char* double_free = "double free";
 inline constexpr const char* foreign = "invalid free: not a pointer of this arena";
 inline constexpr const char* interior = "invalid free: not the start of an allocation";
 inline constexpr const char* wrong_size = "sized free: wrong size";
+inline constexpr const char* wrong_alignment = "sized free: wrong alignment";
+inline constexpr const char* overflow = "overflow: written behind the end of an allocation";
+inline constexpr const char* write_after_free = "write after free: free memory was changed";
 inline constexpr const char* reentrant = "reentrant call from a page source or a walk visitor";
 }  // namespace faults
 

@@ -6,9 +6,8 @@
 #pragma once
 
 #include <miniheap/config.hpp>
+#include <miniheap/detail/memory_tools.hpp>
 #include <miniheap/detail/units.hpp>
-
-#include <cstring>
 
 namespace miniheap::detail {
 
@@ -17,6 +16,7 @@ template <check_level Level>
 class custody {
  public:
   static constexpr bool is_watched = false;
+  static constexpr bool is_told = Level != beneath_hardened;  // tools are
   explicit custody(const void* /*owner*/) noexcept {}
   static void to_stock(void* /*p*/) noexcept {}
   static void to_program(void* /*p*/) noexcept {}
@@ -30,23 +30,27 @@ template <>
 class custody<check_level::basic> {
  public:
   static constexpr bool is_watched = true;
+  static constexpr bool is_told = true;
   explicit custody(const void* owner) noexcept : owner_{address_of(owner)} {}
 
   [[gnu::always_inline]] void to_stock(void* p) const noexcept { set(p, mark_of(p)); }
   [[gnu::always_inline]] static void to_program(void* p) noexcept { set(p, 0); }
   [[nodiscard, gnu::always_inline]] bool is_in_stock(const void* p) const noexcept {
-    std::uint64_t found = 0;
-    std::memcpy(&found, second_word(p), sizeof found);
-    return found == mark_of(p);
+    return is_in_use_by_stocks() && second_word(p) == mark_of(p);
   }
 
  private:
-  static constexpr std::size_t word_bytes = sizeof(std::uint64_t);  // the smallest slot has two words
+  using word [[gnu::may_alias]] = std::uint64_t;  // the smallest slot has two of them
 
-  static const std::byte* second_word(const void* p) noexcept { return static_cast<const std::byte*>(p) + word_bytes; }
+  /// Valgrind would have a say on each.
+  static bool is_in_use_by_stocks() noexcept { return memory_tools::are_built_in || !memory_tools::are_watching(); }
 
+  MINIHEAP_UNWATCHED static std::uint64_t second_word(const void* p) noexcept { return static_cast<const word*>(p)[1]; }
+  MINIHEAP_UNWATCHED static void write_second_word(void* p, std::uint64_t mark) noexcept {
+    static_cast<word*>(p)[1] = mark;
+  }
   [[gnu::always_inline]] static void set(void* p, std::uint64_t mark) noexcept {
-    std::memcpy(static_cast<std::byte*>(p) + word_bytes, &mark, sizeof mark);
+    if (is_in_use_by_stocks()) write_second_word(p, mark);
   }
 
   /// No address, and no small number: those are what programs keep.

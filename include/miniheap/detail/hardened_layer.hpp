@@ -317,7 +317,12 @@ class hardened_layer {
 
   [[noreturn, gnu::cold, gnu::noinline]] void stop_broken(const void* p, const place& at) const noexcept {
     const bool is_free = is_zero(p, at.usable_bytes);
-    arena().stop(is_free ? faults::double_free : faults::overflow, p, at.usable_bytes);
+    arena().stop(is_free ? faults::double_free : fault_at(p, at.usable_bytes), p, at.usable_bytes);
+  }
+
+  /// What happened to memory that is neither sealed nor zero. No seal is zero.
+  static const char* fault_at(const void* p, std::size_t usable_bytes) noexcept {
+    return sealer::is_open(p, usable_bytes) ? faults::write_after_free : faults::overflow;
   }
 
   /// What was verified.
@@ -483,7 +488,7 @@ class hardened_layer {
     void look_at(const void* p, std::size_t bytes) {
       bytes = without_guard(bytes);
       if (self.seals().open(p, bytes) || is_zero(p, bytes)) return;  // what is not sealed is in stock
-      result = {faults::overflow, p};
+      result = {fault_at(p, bytes), p};
     }
     void look_at_free(const std::byte* until) {
       if (is_zeroed && next != until && !is_zero(next, static_cast<std::size_t>(until - next))) result = {faults::write_after_free, next};

@@ -77,7 +77,7 @@ struct geometry {
 
   static constexpr std::uint32_t usable_pages = [] {
     std::uint32_t count = pages - head_pages;
-    for (std::uint32_t page = head_pages; page < pages && GuardEvery != 0; ++page) count -= is_guard(page) ? 1 : 0;
+    for (std::uint32_t page = head_pages; page < pages && GuardEvery != 0; ++page) count -= is_guard(page) ? 1u : 0u;
     return count;
   }();
   static constexpr std::uint32_t longest_span_pages = [] {

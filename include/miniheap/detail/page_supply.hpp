@@ -4,6 +4,7 @@
 #pragma once
 
 #include <miniheap/detail/fault.hpp>
+#include <miniheap/detail/memory_tools.hpp>
 #include <miniheap/detail/units.hpp>
 #include <miniheap/policy/concepts.hpp>
 
@@ -66,6 +67,7 @@ class page_supply {
   bool unmap(void* p, std::size_t bytes) noexcept {
     const callback_guard guard = enter_callback();
     if (!source_.unmap(p, bytes)) return false;
+    memory_tools::gone(p, bytes);
     account(bytes, 0);
     return true;
   }
@@ -154,7 +156,10 @@ class page_supply {
     if constexpr (remapping_page_source<Source>) {
       const callback_guard guard = enter_callback();
       void* const q = source_.remap(p, old_bytes, new_bytes, alignment);
-      if (q != nullptr) account(old_bytes, new_bytes);
+      if (q == nullptr) return nullptr;
+      memory_tools::gone(p, old_bytes);
+      memory_tools::gone(q, new_bytes);
+      account(old_bytes, new_bytes);
       return q;
     } else {
       return nullptr;

@@ -84,6 +84,11 @@ class sealer {
     return {bytes, std::size_t{1} << (about & 63)};
   }
 
+  /// Whether there is nothing where the seal of a live allocation would be.
+  [[nodiscard]] static bool is_open(const void* p, std::size_t usable_bytes) noexcept {
+    return word_at(static_cast<const std::byte*>(p) + usable_bytes - seal_bytes) == 0;
+  }
+
  private:
   static constexpr std::uint64_t low_56_bits = ~std::uint64_t{0} >> 8;
   static constexpr std::uint64_t spread = 0x9e3779b97f4a7c15u;  // 2^64 / golden ratio: odd, so it has an inverse

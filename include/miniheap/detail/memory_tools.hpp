@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+/// \file
+/// Tells the tools that look for memory errors what an arena's memory is used for: AddressSanitizer and MemorySanitizer
+/// where the program is built with them, Valgrind where its header is there, the program runs under it, and NDEBUG is
+/// not defined: a look whether it does is too much for the fastest calls. Nothing is done, and nothing costs anything,
+/// where there is none of them.
+///
+/// A hardened arena tells them nothing: it looks after the contents of its memory itself.
+#pragma once
+
+#include <cstddef>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MINIHEAP_HAS_ASAN
+#endif
+#if __has_feature(memory_sanitizer)
+#define MINIHEAP_HAS_MSAN
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define MINIHEAP_HAS_ASAN
+#endif
+
+#if defined(MINIHEAP_HAS_ASAN)
+#include <sanitizer/asan_interface.h>
+#elif defined(MINIHEAP_HAS_MSAN)
+#include <sanitizer/msan_interface.h>
+#elif __has_include(<valgrind/memcheck.h>) && !defined(NDEBUG)
+#include <valgrind/memcheck.h>
+#define MINIHEAP_HAS_VALGRIND
+#endif
+
+namespace miniheap::detail {
+
+class memory_tools {
+ public:
+#if defined(MINIHEAP_HAS_ASAN)
+  /// What reads or writes memory that is not the program's is compiled without the checks.
+#define MINIHEAP_UNWATCHED [[gnu::noinline, gnu::no_sanitize_address]]
+  static constexpr bool are_built_in = true;
+  static bool are_watching() noexcept { return true; }
+  /// The program may use the first `bytes` bytes of `usable_bytes`.
+  static void allocated(const void* p, std::size_t bytes, std::size_t usable_bytes) noexcept {
+    if (usable_bytes > bytes) __asan_poison_memory_region(static_cast<const char*>(p) + bytes, usable_bytes - bytes);
+    __asan_unpoison_memory_region(p, bytes);
+  }
+  /// The same of one that keeps its contents.
+  static void resized(const void* p, std::size_t bytes, std::size_t usable_bytes) noexcept {
+    allocated(p, bytes, usable_bytes);
+  }
+  /// It is filled with zeros.
+  static void zeroed(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
+  /// An allocation is about to be freed: nobody may use it. `bytes` is what could be used.
+  static void freed(const void* p, std::size_t bytes) noexcept { __asan_poison_memory_region(p, bytes); }
+  /// Mapped, and not allocated.
+  static void unused(const void* p, std::size_t bytes) noexcept { __asan_poison_memory_region(p, bytes); }
+  /// About to be unmapped: it may become anybody's.
+  static void gone(const void* p, std::size_t bytes) noexcept { __asan_unpoison_memory_region(p, bytes); }
+#elif defined(MINIHEAP_HAS_MSAN)
+#define MINIHEAP_UNWATCHED [[gnu::noinline, clang::no_sanitize("memory")]]
+  static constexpr bool are_built_in = true;
+  static bool are_watching() noexcept { return true; }
+  static void allocated(const void* p, std::size_t bytes, std::size_t /*usable_bytes*/) noexcept {
+    __msan_allocated_memory(p, bytes);
+  }
+  static void resized(const void* /*p*/, std::size_t /*bytes*/, std::size_t /*usable_bytes*/) noexcept {}
+  static void zeroed(const void* p, std::size_t bytes) noexcept { __msan_unpoison(p, bytes); }
+  static void freed(const void* p, std::size_t bytes) noexcept { __msan_allocated_memory(p, bytes); }
+  static void unused(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
+  static void gone(const void* p, std::size_t bytes) noexcept { __msan_unpoison(p, bytes); }
+#elif defined(MINIHEAP_HAS_VALGRIND)
+#define MINIHEAP_UNWATCHED [[gnu::always_inline]]
+  static constexpr bool are_built_in = false;
+  [[gnu::always_inline]] static bool are_watching() noexcept { return __builtin_expect(is_valgrind_, 0) != 0; }
+  [[gnu::always_inline]] static void allocated(const void* p, std::size_t bytes, std::size_t) noexcept {
+    if (are_watching()) VALGRIND_MALLOCLIKE_BLOCK(p, bytes, 0, false);
+  }
+  static void resized(const void*, std::size_t, std::size_t) noexcept {}
+  static void zeroed(const void* p, std::size_t bytes) noexcept {
+    if (are_watching()) VALGRIND_MAKE_MEM_DEFINED(p, bytes);
+  }
+  [[gnu::always_inline]] static void freed(const void* p, std::size_t) noexcept {
+    if (are_watching()) VALGRIND_FREELIKE_BLOCK(p, 0);
+  }
+  static void unused(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
+  static void gone(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
+
+ private:
+  static bool ask() noexcept { return RUNNING_ON_VALGRIND != 0; }
+  static inline const bool is_valgrind_ = ask();
+#else
+#define MINIHEAP_UNWATCHED [[gnu::always_inline]]
+  static constexpr bool are_built_in = false;
+  static constexpr bool are_watching() noexcept { return false; }
+  static void allocated(const void* /*p*/, std::size_t /*bytes*/, std::size_t /*usable_bytes*/) noexcept {}
+  static void resized(const void* /*p*/, std::size_t /*bytes*/, std::size_t /*usable_bytes*/) noexcept {}
+  static void zeroed(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
+  static void freed(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
+  static void unused(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
+  static void gone(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
+#endif
+};
+
+}  // namespace miniheap::detail
