@@ -2,12 +2,11 @@
 // The arenas whose page source fails: each policy, each kind of page source, and both layers, in some combination.
 #pragma once
 
+#include "faults/emulated_system.hpp"
 #include "faults/faulty_arena.hpp"
 
-#include <miniheap/policy/buffer_source.hpp>
 #include <miniheap/policy/fit.hpp>
 
-#include <cstring>
 #include <vector>
 
 namespace faults {
@@ -52,10 +51,11 @@ combination combine(const char* name, MakeSource make_source) {
 
 template <class Arena, class Lock>
 combination combine(const char* name) {
-  return combine<Arena, Lock>(name, [] { return miniheap::mmap_source{}; });
+  return combine<Arena, Lock>(name, [] { return emulated_system{}; });
 }
 
-/// Without a lock; with locks of both kinds; with a thread cache; over a buffer, and over a plain source.
+/// Without a lock; with locks of both kinds; with a thread cache; all of them over an emulated system. The last ones are
+/// over the operating system, a buffer, and others.
 std::vector<combination> single_threaded();
 std::vector<combination> shared();
 std::vector<combination> cached();

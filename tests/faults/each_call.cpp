@@ -54,7 +54,7 @@ void require_all_reached(const faults::traits& kind, std::size_t miniheap_bytes,
   CHECK(any_of(verb::unmap, is_for_records));
   CHECK(any_of(verb::unmap, [](std::size_t bytes) { return bytes > faults::large_bytes; }));
   CHECK((any_of(verb::purge, any) || any_of(verb::purge_row, any)));
-  CHECK(any_of(verb::purge_row, any) == kind.purges_rows);
+  CHECK(any_of(verb::purge_row, any) <= kind.purges_rows);
   CHECK(any_of(verb::remap, is(2 * faults::large_bytes)) == kind.remaps);
   CHECK(any_of(verb::populate, any) == kind.is_hinted);
   CHECK(any_of(verb::prefer_huge_pages, any) == (kind.is_hinted && kind.has_huge_pages));

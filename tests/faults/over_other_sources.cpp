@@ -6,10 +6,13 @@ using namespace miniheap;
 std::vector<faults::combination> faults::over_other_sources() {
   using coarse = coarse_lock<>;
   using limited = limited_source<mmap_source>;
-  constexpr std::size_t buffer_bytes = 32 * MiB;
-  static const std::unique_ptr<std::byte[]> memory{new std::byte[buffer_bytes]};
-  const auto buffer = [] { return buffer_source{memory.get(), buffer_bytes}; };  // there is one arena at a time
+  const auto system = [] { return mmap_source{}; };
+  const auto buffer = [] { return buffer_source{emulated_system::memory(), emulated_system::memory_bytes}; };
   return {
+      combine<arena_of<mmap_source, no_lock, first_fit, fullest_first, with_reserve>, no_lock>(
+          "no_lock, first_fit, fullest_first, over the operating system", system),
+      combine<thread_cached<arena_of<mmap_source, coarse, first_fit, fullest_first, huge_pages>>, coarse>(
+          "thread_cached, coarse_lock, first_fit, fullest_first, huge pages, over the operating system", system),
       combine<arena_of<buffer_source, no_lock, first_fit, fullest_first, with_reserve>, no_lock>(
           "no_lock, first_fit, fullest_first, over a buffer", buffer),
       combine<thread_cached<arena_of<buffer_source, coarse, best_fit, newest_first, adaptive>>, coarse>(

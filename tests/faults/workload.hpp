@@ -10,7 +10,7 @@ namespace faults {
 using miniheap::KiB;
 
 inline constexpr std::size_t medium_bytes = 32 * KiB;  // two do not fit into a miniheap
-inline constexpr std::size_t large_bytes = 160 * KiB;
+inline constexpr std::size_t large_bytes = 96 * KiB;
 
 /// Whatever fails: a call that cannot be served returns nullptr or throws `bad_alloc`, and nothing that is alive
 /// changes.
@@ -38,6 +38,7 @@ class workload {
   void free_every(std::size_t n, group which = group::all);
   void trim();
   void verify();
+  void verify_contents();
   void in_another_thread();
   [[nodiscard]] bool is_in(group which, const std::byte* p) const;
 
