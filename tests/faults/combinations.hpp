@@ -25,6 +25,12 @@ inline constexpr miniheap::arena_config adaptive{.miniheap_bytes = 64 * KiB,
                                                  .reserve_ceiling_bytes = 1024 * KiB,
                                                  .thread_cache_bytes = 64 * KiB};
 
+/// Has a reserve that is a part of a miniheap.
+inline constexpr miniheap::arena_config longer{.miniheap_bytes = 256 * KiB,
+                                               .large_threshold_bytes = 64 * KiB,
+                                               .reserve_ceiling_bytes = 128 * KiB,
+                                               .float_gain_levels = 1};
+
 /// Has the three verbs that a page source has to have, and no more; nothing that it maps is zero.
 class plain_source {
  public:
@@ -36,7 +42,7 @@ class plain_source {
   bool purge(void* p, std::size_t bytes) noexcept { return inner_.purge(p, bytes); }
 
  private:
-  miniheap::mmap_source inner_;
+  emulated_system inner_;
 };
 
 template <class Source, class Lock, class Fit, class Selection, miniheap::arena_config Config>
@@ -54,16 +60,17 @@ combination combine(const char* name) {
   return combine<Arena, Lock>(name, [] { return emulated_system{}; });
 }
 
-/// Without a lock; with locks of both kinds; with a thread cache; all of them over an emulated system. The last ones are
-/// over the operating system, a buffer, and others.
+/// Over the operating system, a buffer, and others. Those come first: what is unmapped costs more once there was a
+/// thread.
+std::vector<combination> over_other_sources();
+/// Over an emulated system: without a lock; with locks of both kinds; with a thread cache.
 std::vector<combination> single_threaded();
 std::vector<combination> shared();
 std::vector<combination> cached();
-std::vector<combination> over_other_sources();
 
 inline std::vector<combination> all_combinations() {
   std::vector<combination> all;
-  for (const auto& part : {single_threaded(), shared(), cached(), over_other_sources()}) {
+  for (const auto& part : {over_other_sources(), single_threaded(), shared(), cached()}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

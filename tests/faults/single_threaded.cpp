@@ -14,5 +14,7 @@ std::vector<faults::combination> faults::single_threaded() {
           "no_lock, next_fit, newest_first, huge pages"),
       combine<arena_of<emulated_system, no_lock, good_fit, lowest_address_first, adaptive>, no_lock>(
           "no_lock, good_fit, lowest_address_first, adaptive reserve"),
+      combine<arena_of<emulated_system, no_lock, best_fit, newest_first, longer>, no_lock>(
+          "no_lock, best_fit, newest_first, miniheaps of 256 KiB"),
   };
 }
