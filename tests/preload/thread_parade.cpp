@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Ten thousand threads come, allocate, leave some of it to others, and go: the process does not grow.
+// Ten thousand threads, or as many as the argument says, come, allocate, leave some of it to others, and go: the process
+// does not grow.
 #include <fcntl.h>
 #include <cstdio>
 #include <thread>
@@ -10,7 +11,6 @@ using namespace preload_tests;
 
 namespace {
 
-constexpr int threads = 10'000;
 constexpr int at_once = 8;
 constexpr int before_the_first_look = 400;
 constexpr long most_kib = 1'000;
@@ -48,8 +48,9 @@ long resident_kib() {
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
   expect_replaced();
+  const int threads = count > 1 ? std::atoi(arguments[1]) : 10'000;
   long first_kib = 0;
   for (int n = 0; n < threads; n += at_once) {
     if (n == before_the_first_look) first_kib = resident_kib();
