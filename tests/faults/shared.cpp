@@ -16,7 +16,7 @@ std::vector<faults::combination> faults::shared() {
           "coarse_lock<std::mutex>, best_fit, fullest_first, adaptive reserve"),
       combine<arena_of<emulated_system, fine_grained_lock, first_fit, fullest_first, huge_pages>, fine_grained_lock>(
           "fine_grained_lock, first_fit, fullest_first, huge pages"),
-      combine<arena_of<emulated_system, fine_grained_lock, next_fit, emptiest_first, without_reserve>, fine_grained_lock>(
-          "fine_grained_lock, next_fit, emptiest_first, no reserve"),
+      combine<arena_of<emulated_system, fine_grained_lock, next_fit, emptiest_first, without_reserve>,
+              fine_grained_lock>("fine_grained_lock, next_fit, emptiest_first, no reserve"),
   };
 }

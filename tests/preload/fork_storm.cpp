@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Forks a hundred times, or as often as its argument says, while other threads allocate and fork handlers do. Each child
-// allocates, from a new thread too, and exits; an alarm ends one that is stuck. There are several at the same time.
+// Forks a hundred times, or as often as its argument says, while other threads allocate and fork handlers do. Each
+// child allocates, from a new thread too, and exits; an alarm ends one that is stuck. There are several at the same
+// time.
 #include <sys/wait.h>
 #include <atomic>
 #include <cstdio>

@@ -205,8 +205,9 @@ int main() {
   ::malloc_trim(0);
   const struct mallinfo2 info = ::mallinfo2();
   const auto more_kib = (static_cast<long>(address_space_bytes()) - static_cast<long>(before_bytes)) / 1024;
-  std::printf("figure: %zu of %zu mappings were splinters, %ld requests refused; %ld KiB more address space than before\n",
-              2 * splintered, most, refused, more_kib);
+  std::printf(
+      "figure: %zu of %zu mappings were splinters, %ld requests refused; %ld KiB more address space than before\n",
+      2 * splintered, most, refused, more_kib);
   std::fflush(stdout);
   expect(more_kib < 1024, "no addresses are lost");
   expect(info.hblks == 0 && info.hblkhd == 0, "large allocations go back afterwards");

@@ -101,7 +101,7 @@ class hoard {
 
   void* allocate_in_cpp(std::size_t bytes) {
     try {
-      return next() % 2 == 0 ? ::operator new(bytes) : ::operator new (bytes, std::nothrow);
+      return next() % 2 == 0 ? ::operator new(bytes) : ::operator new(bytes, std::nothrow);
     } catch (const std::bad_alloc&) {
       ++refused_in_cpp;
       return nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Ten thousand threads, or as many as the argument says, come, allocate, leave some of it to others, and go: the process
-// does not grow.
+// Ten thousand threads, or as many as the argument says, come, allocate, leave some of it to others, and go: the
+// process does not grow.
 #include <fcntl.h>
 #include <cstdio>
 #include <thread>
