@@ -132,6 +132,10 @@ class drunkard {
           expect(room.bytes == arena_.usable_size(p), "allocate_at_least tells the usable size");
           break;
         }
+        case 2:
+          p = arena_.try_allocate_zeroed(bytes, alignment);
+          if (p != nullptr) expect_zeros(static_cast<const std::byte*>(p), bytes);
+          break;
         default:
           p = arena_.try_allocate(bytes, alignment);
       }
@@ -139,6 +143,16 @@ class drunkard {
     }
     if (p == nullptr) return failed(bytes + alignment);
     shadow_.add(p, bytes, alignment);
+  }
+
+  /// All of what is short; of more, both ends and a byte of each page.
+  static void expect_zeros(const std::byte* p, std::size_t bytes) {
+    constexpr std::size_t end_bytes = 512;
+    bool is_zero = true;
+    const std::size_t first_end = std::min(bytes, end_bytes);
+    for (std::size_t i = 0; i < first_end; ++i) is_zero = is_zero && p[i] == p[bytes - 1 - i] && p[i] == std::byte{0};
+    for (std::size_t i = end_bytes; i < bytes; i += 4096) is_zero = is_zero && p[i] == std::byte{0};
+    expect(is_zero, "what is to be zero is");
   }
 
   /// A source that has no limit does not fail, another only when little is left. Each mapping takes an aligned place.
@@ -206,7 +220,7 @@ class drunkard {
     expect(arena_.trim() >= before - arena_.source_mapped_bytes(), "trim counts what it gave back");
     shadow_.compare_check();
     shadow_.compare_stats();
-    expect(arena_.stats().empty_miniheaps == 0, "trim leaves no empty miniheap");
+    expect(arena_.stats().empty_miniheaps == 0 || arena_.is_source_refusing(), "trim leaves no empty miniheap");
   }
 
   /// Frees everything. No more than the reserve stays.
@@ -223,6 +237,7 @@ class drunkard {
     shadow_.compare_stats();
     const miniheap::arena_stats s = arena_.stats();
     expect(s.mappings == 0 && s.live_bytes == 0, "an arena without allocations has no mappings");
+    if (arena_.is_source_refusing()) return;
     expect(s.miniheaps * arena_.config().miniheap_bytes <= arena_.config().reserve_ceiling_bytes,
            "the reserve is bounded");
     expect(s.mapped_bytes <= 2 * arena_.config().reserve_ceiling_bytes + s.metadata_bytes, "what is mapped is bounded");
@@ -234,6 +249,13 @@ class drunkard {
   void release() {
     arena_.release();
     shadow_.clear();
+    if (arena_.is_source_refusing()) {
+      shadow_.compare_check();
+      shadow_.compare_stats();
+      arena_.let_source_refuse(false);
+      arena_.release();
+      arena_.let_source_refuse(true);
+    }
     expect(arena_.source_mapped_bytes() == 0, "release gives everything back");
     shadow_.compare_check();
     shadow_.compare_stats();

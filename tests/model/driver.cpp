@@ -2,23 +2,16 @@
 #include "model/driver.hpp"
 
 #include "catch.hpp"
+#include "environment.hpp"
 #include "model/shadow.hpp"
 
-#include <cstdlib>
 #include <iostream>
-#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 namespace model {
 namespace {
-
-std::optional<std::uint64_t> number_from_environment(const char* name) {
-  const char* const text = std::getenv(name);
-  if (text == nullptr || *text == '\0') return std::nullopt;
-  return std::strtoull(text, nullptr, 10);
-}
 
 std::vector<std::uint64_t> choose_seeds() {
   if (const auto seed = number_from_environment("MINIHEAP_TEST_SEED")) return {*seed};
@@ -35,7 +28,7 @@ const std::vector<std::uint64_t>& seeds() {
 }  // namespace
 
 void run_seeds(std::uint64_t shares, const std::function<std::unique_ptr<tested_arena>()>& make) {
-  const std::uint64_t all = number_from_environment("MINIHEAP_TEST_OPERATIONS").value_or(10'000'000);
+  const std::uint64_t all = wanted_operations();
   const std::uint64_t operations = all * shares / all_shares / seeds().size() + 1;
   for (const std::uint64_t seed : seeds()) {
     const std::unique_ptr<tested_arena> arena = make();

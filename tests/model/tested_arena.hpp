@@ -17,6 +17,7 @@ class tested_arena {
 
   virtual void* allocate(std::size_t bytes, std::size_t alignment) = 0;
   virtual void* try_allocate(std::size_t bytes, std::size_t alignment) = 0;
+  virtual void* try_allocate_zeroed(std::size_t bytes, std::size_t alignment) = 0;
   virtual miniheap::sized_pointer allocate_at_least(std::size_t bytes, std::size_t alignment) = 0;
   virtual void deallocate(void* p) = 0;
   virtual void deallocate(void* p, std::size_t bytes, std::size_t alignment) = 0;
@@ -43,11 +44,17 @@ class tested_arena {
   /// Below half of this the source does not fail.
   virtual std::size_t source_limit_bytes() = 0;
   virtual miniheap::arena_config config() = 0;
+
+  /// Whether the source may refuse any call, so that not all goes back that should.
+  virtual bool is_source_refusing() { return false; }
+  virtual void let_source_refuse(bool /*any*/) {}
 };
 
 /// `Arena` has a `counting_source`, of so many bytes in all.
-template <class Arena>
-class tested : public tested_arena {
+template <class Arena, class Interface = tested_arena>
+class tested : public Interface {
+  using walked = tested_arena::walked;
+
  public:
   tested(typename Arena::source_type source, std::size_t source_limit_bytes)
       : arena_{static_cast<typename Arena::source_type&&>(source)}, source_limit_bytes_{source_limit_bytes} {}
@@ -55,6 +62,9 @@ class tested : public tested_arena {
   void* allocate(std::size_t bytes, std::size_t alignment) override { return arena_.allocate(bytes, alignment); }
   void* try_allocate(std::size_t bytes, std::size_t alignment) override {
     return arena_.try_allocate(bytes, alignment);
+  }
+  void* try_allocate_zeroed(std::size_t bytes, std::size_t alignment) override {
+    return arena_.try_allocate_zeroed(bytes, alignment);
   }
   miniheap::sized_pointer allocate_at_least(std::size_t bytes, std::size_t alignment) override {
     return arena_.allocate_at_least(bytes, alignment);
@@ -84,6 +94,9 @@ class tested : public tested_arena {
     arena_.walk(collector{seen});
     return seen;
   }
+
+ protected:
+  typename Arena::source_type& source() { return arena_.source(); }
 
  private:
   struct collector {

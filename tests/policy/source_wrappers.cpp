@@ -138,6 +138,25 @@ TEST_CASE("failing_source: fails the call it is told to, of any verb, once", "[s
   }
 }
 
+TEST_CASE("failing_source: fails several calls in succession, or all from one on", "[source_wrappers]") {
+  alignas(4096) static std::byte page[4096];
+  failing_source<buffer_source> source{buffer_source{page, sizeof page}};
+  const auto failures = [&](int calls) {
+    std::vector<int> failed;
+    for (int n = 1; n <= calls; ++n) {
+      if (!source.purge(page, 4096)) failed.push_back(n);
+    }
+    return failed;
+  };
+  CHECK(failures(3).empty());
+  source.fail_at(2, 3);
+  CHECK(failures(8) == std::vector{2, 3, 4});
+  source.fail_at(4, UINT64_MAX);
+  CHECK(failures(6) == std::vector{4, 5, 6});
+  source.never_fail();
+  CHECK(failures(6).empty());
+}
+
 TEST_CASE("failing_source: fails about one call in so many, the same ones for a seed", "[source_wrappers]") {
   const auto failures = [](std::uint64_t one_in, std::uint64_t seed) {
     alignas(4096) static std::byte page[4096];

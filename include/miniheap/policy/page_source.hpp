@@ -111,9 +111,14 @@ class mmap_source {
     if (wide == nullptr) return nullptr;
     const std::size_t before = (alignment - reinterpret_cast<std::uintptr_t>(wide)) & (alignment - 1);
     const std::size_t behind = alignment - before;
-    if ((before != 0 && !unmap(wide, before)) || !unmap(wide + before + bytes, behind)) {
-      // The kernel refuses to split a mapping when there are too many of them; then it can only take all of it back.
+    // The kernel refuses to split a mapping when there are too many of them; then it can only take all of it back. What
+    // it took already may be somebody else's by now.
+    if (before != 0 && !unmap(wide, before)) {
       unmap(wide, wide_bytes);
+      return nullptr;
+    }
+    if (!unmap(wide + before + bytes, behind)) {
+      unmap(wide + before, bytes + behind);
       return nullptr;
     }
     return wide + before;

@@ -158,8 +158,11 @@ class failing_source : public detail::source_wrapper<Source> {
  public:
   explicit failing_source(Source source = Source{}) : detail::source_wrapper<Source>{static_cast<Source&&>(source)} {}
 
-  /// The `n`-th call from now fails, once; 1 is the next. All four verbs count.
-  void fail_at(std::uint64_t n) noexcept { fail_call_ = calls_ + n; }
+  /// The `n`-th call from now fails, and so do those after it, `times` in all; 1 is the next. All four verbs count.
+  void fail_at(std::uint64_t n, std::uint64_t times = 1) noexcept {
+    fail_from_ = calls_ + n;
+    fail_times_ = times;
+  }
 
   /// From now on each call fails with a probability of one in `n`.
   void fail_one_in(std::uint64_t n, std::uint64_t seed) noexcept {
@@ -167,7 +170,7 @@ class failing_source : public detail::source_wrapper<Source> {
     random_ = seed | 1;
   }
 
-  void never_fail() noexcept { fail_call_ = one_in_ = 0; }
+  void never_fail() noexcept { fail_times_ = one_in_ = 0; }
 
   /// How many calls there were.
   [[nodiscard]] std::uint64_t calls() const noexcept { return calls_; }
@@ -185,17 +188,20 @@ class failing_source : public detail::source_wrapper<Source> {
     return fails() ? nullptr : this->inner_.remap(p, old_bytes, new_bytes, alignment);
   }
 
- private:
+ protected:
+  /// Counts a call; whether it is one that fails.
   bool fails() noexcept {
-    if (++calls_ == fail_call_) return true;
+    if (++calls_ >= fail_from_ && calls_ - fail_from_ < fail_times_) return true;
     if (one_in_ == 0) return false;
     random_ = random_ * 6364136223846793005u + 1442695040888963407u;  // Knuth's MMIX generator; the high bits are good
     return (random_ >> 33) % one_in_ == 0;
   }
 
+ private:
   std::uint64_t calls_ = 0;
-  std::uint64_t fail_call_ = 0;  // 0: none
-  std::uint64_t one_in_ = 0;     // 0: never
+  std::uint64_t fail_from_ = 1;   // the first call is 1
+  std::uint64_t fail_times_ = 0;  // 0: none
+  std::uint64_t one_in_ = 0;      // 0: never
   std::uint64_t random_ = 1;
 };
 
