@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What is freed twice: at once, later, and after its neighbours; small, medium and large.
 #include <initializer_list>
-#include <thread>
 #include <vector>
-
-#include <miniheap/thread_cache.hpp>
 
 #include "arenas.hpp"
 #include "child.hpp"
@@ -259,105 +256,4 @@ TEST_CASE("double free and interior pointers among neighbours in a batch", "[mis
       }
     }
   }
-}
-
-TEST_CASE("double free at once, whatever a thread has in stock", "[misuse]") {
-  using cached = miniheap::thread_cached<default_arena>;
-  for (std::size_t before = 0; before < 64; ++before) {
-    INFO("after " << before << " others");
-    require_fault(in_child([&](culprit& named) {
-                    cached arena{"cached"};
-                    std::vector<void*> all;
-                    for (int n = 0; n < 200; ++n) all.push_back(arena.allocate(4000));
-                    for (std::size_t n = 0; n < before; ++n) arena.deallocate(all[n]);
-                    named = {&arena, all[before]};
-                    arena.deallocate(all[before]);
-                    arena.deallocate(all[before]);
-                  }),
-                  "cached", faults::double_free);
-  }
-}
-
-namespace {
-
-struct cached_arena : miniheap::thread_cached<default_arena> {
-  using thread_cached::thread_cached;
-};
-
-}  // namespace
-
-TEST_CASE("what lies in a thread's stock is not freed again, by anyone", "[misuse]") {
-  // Freed at once into the stock of this thread; seen by another thread; after it went back to the arena.
-  enum class then { others, other_thread, flush, sized, reallocate, usable_size };
-  for (const then what :
-       {then::others, then::other_thread, then::flush, then::sized, then::reallocate, then::usable_size}) {
-    for (const std::size_t bytes : {std::size_t{1}, small_bytes, std::size_t{1000}, 5 * KiB, 8 * KiB, medium_bytes}) {
-      INFO("case " << static_cast<int>(what) << ", " << bytes << " bytes");
-      require_fault(in_child([&](culprit& named) {
-                      cached_arena arena{"stocked"};
-                      std::vector<void*> all;
-                      for (int n = 0; n < 30; ++n) all.push_back(arena.allocate(bytes));
-                      void* const p = all[10];
-                      named = {&arena, p};
-                      arena.deallocate(p);
-                      switch (what) {
-                        case then::others:
-                          for (int n = 11; n < 15; ++n) arena.deallocate(all[static_cast<std::size_t>(n)]);
-                          return arena.deallocate(p);
-                        case then::other_thread:
-                          return std::thread{[&] { arena.deallocate(p); }}.join();
-                        case then::flush:
-                          arena.flush();
-                          return arena.deallocate(p);
-                        case then::sized:
-                          return arena.deallocate(p, bytes);
-                        case then::reallocate:
-                          all[10] = arena.reallocate(p, 3 * bytes);
-                          return;
-                        case then::usable_size:
-                          if (arena.usable_size(p) == 0) ::_exit(3);
-                      }
-                    }),
-                    "stocked", faults::double_free);
-    }
-  }
-}
-
-TEST_CASE("a slot that was never allocated is not freed", "[misuse]") {
-  // All that follows it in its slab: in stock, or free.
-  for (const std::size_t bytes : {std::size_t{16}, std::size_t{48}, std::size_t{256}, 2 * KiB}) {
-    for (std::size_t n = 1; n < 4096 / bytes || n < 4; ++n) {
-      INFO("slot " << n << " of " << bytes << " bytes");
-      require_fault(in_child([&](culprit& named) {
-                      cached_arena arena{"neighbour"};
-                      std::byte* const wrong = at_offset(arena.allocate(bytes), n * bytes);
-                      named = {&arena, wrong};
-                      arena.deallocate(wrong);
-                    }),
-                    "neighbour", faults::double_free);
-    }
-  }
-}
-
-TEST_CASE("the mark of what is in stock is never mistaken", "[misuse]") {
-  // Whatever way an allocation takes to the program, it can be freed once.
-  const auto how = in_child([](culprit&) {
-    cached_arena arena{"innocent"};
-    for (int round = 0; round < 50; ++round) {
-      std::vector<void*> all;
-      for (const std::size_t bytes : {std::size_t{16}, small_bytes, 8 * KiB, medium_bytes, 100 * KiB, 200 * KiB}) {
-        for (int n = 0; n < 20; ++n) all.push_back(arena.allocate(bytes));
-        for (int n = 0; n < 20; ++n) all.push_back(arena.try_allocate_zeroed(bytes));
-      }
-      for (std::size_t n = 0; n < all.size(); ++n) {
-        if (n % 3 == 0) all[n] = arena.reallocate(all[n], 1 + n % 7 * 3000);  // often to where slots were, or shorter
-      }
-      for (void* const p : all) arena.deallocate(p);
-      if (round % 5 == 0) arena.flush();
-      if (round % 7 == 0) arena.trim();
-    }
-  });
-  INFO(how.text);
-  REQUIRE(how.signal == 0);
-  REQUIRE(how.exit_code == 0);
 }

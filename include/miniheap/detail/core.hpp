@@ -120,6 +120,9 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     return entry != nullptr && (!checked || entry->kind == slab_of_class(c)) && is_slot(p, *entry, c);
   }
 
+  /// False also where it would take a search to tell. Needs no lock.
+  [[nodiscard]] bool is_in_recent_miniheap(const void* p) const noexcept { return recent_entry_of(p) != nullptr; }
+
   /// \name What was true a moment ago; any thread may ask, without a lock.
   ///@{
   /// Whether most used pages were of slabs with free slots.

@@ -33,7 +33,7 @@ class engine {
   static_assert(large_threshold_bytes >= max_small_bytes, "large_threshold_bytes is at least 8 KiB");
   static_assert(Config.float_gain_levels >= 1, "an allocation that gains nothing stays where it is");
 
-  engine(Source source, const char* name) : identity_{name, this}, small_{static_cast<Source&&>(source), identity_} {}
+  engine(Source source, const char* name) : identity_{name, this, Config.miniheap_bytes}, small_{static_cast<Source&&>(source), identity_} {}
   ~engine() { release(); }
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
@@ -277,7 +277,7 @@ class engine {
       // A slab that was emptied has become free pages, so whatever is aligned like a slot in them may have been one.
       const bool is_free = entry->kind == page_kind::free && is_aligned(p, default_alignment) &&
                            miniheap_of(entry).spans().is_free(shape::page_of(entry));
-      identity_.stop(is_free ? faults::double_free : faults::interior, p);
+      identity_.stop_in_miniheap(is_free ? faults::double_free : faults::interior, p);
     }
     return entry->pages * page_bytes;
   }
@@ -288,8 +288,8 @@ class engine {
       const page_entry* const slab = entry - entry->back;
       const auto offset_bytes = static_cast<std::uint32_t>(address_of(p) - address_of(shape::memory_of(slab)));
       const std::uint64_t position = slots.position(offset_bytes);
-      if (!slots.is_start(position)) identity_.stop(faults::interior, p);
-      if (small_.is_free(*slab, slots.slot_of(position))) identity_.stop(faults::double_free, p, slots.slot_bytes);
+      if (!slots.is_start(position)) identity_.stop_in_miniheap(faults::interior, p);
+      if (small_.is_free(*slab, slots.slot_of(position))) identity_.stop_in_miniheap(faults::double_free, p, slots.slot_bytes);
     }
     return slots.slot_bytes;
   }

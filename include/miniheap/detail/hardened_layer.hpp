@@ -7,7 +7,7 @@
 #pragma once
 
 #include <miniheap/detail/empty_allocations.hpp>
-#include <miniheap/detail/fault.hpp>
+#include <miniheap/fault.hpp>
 #include <miniheap/detail/quarantine.hpp>
 #include <miniheap/detail/seal.hpp>
 #include <miniheap/detail/size_class.hpp>

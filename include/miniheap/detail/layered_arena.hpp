@@ -130,6 +130,7 @@ class layered_arena {
 
   /// Stops the program, as the arena does when it finds a fault itself.
   [[noreturn]] void stop(const char* fault, const void* p, std::size_t bytes) const noexcept {
+    if (core_.is_in_recent_miniheap(p)) core_.identity().stop_in_miniheap(fault, p, bytes);
     core_.identity().stop(fault, p, bytes);
   }
   ///@}

@@ -5,7 +5,7 @@
 /// of this is left.
 #pragma once
 
-#include <miniheap/detail/fault.hpp>
+#include <miniheap/fault.hpp>
 #include <miniheap/policy/lock.hpp>
 
 #include <type_traits>

@@ -3,7 +3,7 @@
 /// The page source of an arena together with the arena's account of it, and pools of records for what describes memory.
 #pragma once
 
-#include <miniheap/detail/fault.hpp>
+#include <miniheap/fault.hpp>
 #include <miniheap/detail/memory_tools.hpp>
 #include <miniheap/detail/units.hpp>
 #include <miniheap/policy/concepts.hpp>

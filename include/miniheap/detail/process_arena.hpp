@@ -3,7 +3,7 @@
 /// The one arena that serves a whole process: there from the first call on, whoever makes it, and never destroyed.
 #pragma once
 
-#include <miniheap/detail/fault.hpp>
+#include <miniheap/fault.hpp>
 #include <miniheap/policy/lock.hpp>
 #include <miniheap/stats.hpp>
 

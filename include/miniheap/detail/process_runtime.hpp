@@ -3,7 +3,7 @@
 /// The C++ runtime of whatever process a shared library with our `operator new` is loaded into, if there is one.
 #pragma once
 
-#include <miniheap/detail/fault.hpp>
+#include <miniheap/fault.hpp>
 #include <miniheap/malloc_api.hpp>
 
 #include <dlfcn.h>

@@ -4,7 +4,7 @@
 /// counted once.
 #pragma once
 
-#include <miniheap/detail/fault.hpp>
+#include <miniheap/fault.hpp>
 #include <miniheap/detail/slab.hpp>
 
 namespace miniheap::detail {
@@ -30,9 +30,9 @@ std::uint32_t free_together(page_entry& slab, std::uint32_t c, void* const* batc
     const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
     if constexpr (Checked) {
       if (!slots.is_start(position)) [[unlikely]]
-        identity.stop(faults::interior, p);
+        identity.stop_in_miniheap(faults::interior, p);
       if ((word & bit) != 0 || p == parked) [[unlikely]]
-        identity.stop(faults::double_free, p, slots.slot_bytes);
+        identity.stop_in_miniheap(faults::double_free, p, slots.slot_bytes);
     }
     word |= bit;
   }

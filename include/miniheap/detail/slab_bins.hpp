@@ -7,7 +7,7 @@
 /// the miniheap's lock and the set's, shared. All else here needs the set's, exclusively.
 #pragma once
 
-#include <miniheap/detail/fault.hpp>
+#include <miniheap/fault.hpp>
 #include <miniheap/detail/miniheap_store.hpp>
 
 namespace miniheap::detail {
@@ -207,9 +207,9 @@ class slab_bins {
     const std::uint32_t slot = slots.slot_of(position);
     if constexpr (Checked) {
       if (!slots.is_start(position)) [[unlikely]]
-        identity_.stop(faults::interior, p);
+        identity_.stop_in_miniheap(faults::interior, p);
       if (is_free(slab, slot)) [[unlikely]]
-        identity_.stop(faults::double_free, p, slots.slot_bytes);
+        identity_.stop_in_miniheap(faults::double_free, p, slots.slot_bytes);
     }
     return slot;
   }

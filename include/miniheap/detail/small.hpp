@@ -9,7 +9,7 @@
 
 #include <miniheap/detail/active_slabs.hpp>
 #include <miniheap/detail/counted_bins.hpp>
-#include <miniheap/detail/fault.hpp>
+#include <miniheap/fault.hpp>
 #include <miniheap/detail/parked_slots.hpp>
 
 namespace miniheap::detail {
@@ -189,9 +189,9 @@ class small_allocations {
 
   [[gnu::always_inline]] void stop_unless_used(void* p, std::uint32_t c, bool is_start, bool is_free) const noexcept {
     if (!is_start) [[unlikely]]
-      identity_.stop(faults::interior, p);
+      identity_.stop_in_miniheap(faults::interior, p);
     if (is_free || p == parked_[c]) [[unlikely]]
-      identity_.stop(faults::double_free, p, shapes[c].slot_bytes);
+      identity_.stop_in_miniheap(faults::double_free, p, shapes[c].slot_bytes);
   }
 
   /// Claims slots where none are claimed. False: no memory, and nothing has changed.
@@ -245,7 +245,7 @@ class small_allocations {
     const bool was_full = slab.used == slab.slots;
     if (Checked && is_active(slab) && is_free(slab, slot)) {
       const std::size_t slot_bytes = shapes[c].slot_bytes;
-      identity_.stop(faults::double_free, shape::memory_of(&slab) + slot * slot_bytes, slot_bytes);
+      identity_.stop_in_miniheap(faults::double_free, shape::memory_of(&slab) + slot * slot_bytes, slot_bytes);
     }
     if (was_full) return bins_.add_first(m, slab, slot);
     if (is_active(slab)) {
