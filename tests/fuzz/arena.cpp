@@ -146,6 +146,14 @@ class arena_stream {
   void deallocate(std::byte* p) {
     shadow_.remove(p);
     arena_.deallocate(p);
+    freed();
+  }
+
+  /// Where nothing was ever refused, no more is kept than may be.
+  void freed() {
+    if (!looks_often_ || source_.refusals() != 0) return;
+    const miniheap::arena_stats s = arena_.stats();
+    expect(s.reserve_bytes <= s.reserve_limit_bytes, "the reserve is bounded");
   }
 
   void deallocate(input& in) {
@@ -154,8 +162,12 @@ class arena_stream {
     const std::size_t how = in.below(3);
     if (how == 0) return deallocate(p);
     shadow_.remove(p);
-    if (how == 1) return arena_.deallocate(p, a.bytes + in.below(a.usable_bytes - a.bytes + 1), a.alignment);
-    if (!arena_.try_deallocate_quickly(p)) arena_.deallocate(p);
+    if (how == 1) {
+      arena_.deallocate(p, a.bytes + in.below(a.usable_bytes - a.bytes + 1), a.alignment);
+    } else if (!arena_.try_deallocate_quickly(p)) {
+      arena_.deallocate(p);
+    }
+    freed();
   }
 
   /// Every so many of them, from some place on.

@@ -92,30 +92,6 @@ class malloc_stream {
     add(p, bytes, alignment);
   }
 
-  static std::size_t any_bytes(input& in) { return in.one_in(12) ? choose_much(in) : choose_bytes(in); }
-
-  /// Two factors, mostly of a size that can be; 0 in `overflows`, or not.
-  struct product {
-    std::size_t count;
-    std::size_t bytes;
-    std::size_t all_bytes = 0;
-    bool overflows = __builtin_mul_overflow(count, bytes, &all_bytes);
-  };
-  static product any_product(input& in) {
-    switch (in.below(8)) {
-      case 0:
-        return {in.below(4), choose_much(in)};
-      case 1:
-        return {choose_much(in), in.below(4)};
-      case 2:
-        return {std::size_t{1} << in.below(64), std::size_t{1} << in.below(64)};
-      case 3:
-        return {SIZE_MAX / 16 + in.below(4), 16};  // without its highest bits the product is small
-      default:
-        return {in.below(20), choose_bytes(in) / 8};
-    }
-  }
-
   void allocate(std::size_t operation, input& in) {
     switch (operation) {
       case 0:
@@ -154,7 +130,7 @@ class malloc_stream {
   static void expect_product(const void* p, const product& n) {
     expect(p == nullptr || !n.overflows, "a product that overflows is no size");
   }
-  void added_product(void* p, const product& n) { added(p, n.overflows ? SIZE_MAX : n.all_bytes); }
+  void added_product(void* p, const product& n) { added(p, n.at_most()); }
 
   void calloc(const product& n) {
     void* const p = api_.calloc(n.count, n.bytes);
@@ -165,10 +141,6 @@ class malloc_stream {
              "calloc's bytes are 0");
     }
     added_product(p, n);
-  }
-
-  static std::size_t any_alignment(input& in) {
-    return in.one_in(6) ? in.byte() : in.one_in(8) ? std::size_t{1} << in.below(64) : choose_alignment(in);
   }
 
   void aligned_alloc(input& in) {
@@ -260,7 +232,7 @@ class malloc_stream {
     }
     if (q != nullptr) return shadow_.move(p, q, n.all_bytes, 16);
     shadow_.verify(p);
-    expect_failure(ENOMEM, n.overflows ? SIZE_MAX : n.all_bytes);
+    expect_failure(ENOMEM, n.at_most());
   }
 
   void free(std::size_t operation, input& in) {
