@@ -3,6 +3,7 @@
 #include "catch.hpp"
 #include "fuzz/bodies.hpp"
 
+#include <charconv>
 #include <fstream>
 #include <vector>
 
@@ -12,12 +13,12 @@ using bytes = std::vector<std::uint8_t>;
 
 bytes from_hex(const std::string& digits) {
   bytes read;
-  REQUIRE(digits.size() % 2 == 0);
-  for (std::size_t n = 0; n < digits.size(); n += 2) {
-    std::size_t used = 0;
-    read.push_back(static_cast<std::uint8_t>(std::stoul(digits.substr(n, 2), &used, 16)));
-    REQUIRE(used == 2);
+  bool is_hex = digits.size() % 2 == 0;
+  for (std::size_t n = 0; n < digits.size() && is_hex; n += 2) {
+    const auto found = std::from_chars(&digits[n], &digits[n] + 2, read.emplace_back(), 16);
+    is_hex = found.ptr == &digits[n] + 2;
   }
+  REQUIRE(is_hex);
   return read;
 }
 
@@ -31,7 +32,8 @@ void replay(const std::string& target, void (*body)(std::span<const std::uint8_t
     ++number;
     if (line.empty() || line[0] == '#') continue;
     INFO(name << ", line " << number);
-    REQUIRE_NOTHROW(body(from_hex(line)));
+    const bytes input = from_hex(line);
+    REQUIRE_NOTHROW(body(input));
     ++inputs;
   }
   CHECK(inputs >= 20);
