@@ -77,7 +77,7 @@ class faulty : public model::tested<Arena, faulty_arena> {
   void let_source_refuse(bool any) override { any ? failing().fail_one_in(one_in_, ++seed_) : failing().never_fail(); }
 
  private:
-  auto& failing() { return this->source().inner(); }
+  auto& failing() { return this->arena_.source().inner(); }
 
   std::uint64_t one_in_ = 0;
   std::uint64_t seed_ = 0;

@@ -50,11 +50,9 @@ class tested_arena {
   virtual void let_source_refuse(bool /*any*/) {}
 };
 
-/// `Arena` has a `counting_source`, of so many bytes in all.
+/// `Arena` has a `counting_source`, of so many bytes in all. `Interface` is `tested_arena`, or has more to override.
 template <class Arena, class Interface = tested_arena>
 class tested : public Interface {
-  using walked = tested_arena::walked;
-
  public:
   tested(typename Arena::source_type source, std::size_t source_limit_bytes)
       : arena_{static_cast<typename Arena::source_type&&>(source)}, source_limit_bytes_{source_limit_bytes} {}
@@ -89,25 +87,24 @@ class tested : public Interface {
   std::size_t source_limit_bytes() override { return source_limit_bytes_; }
   miniheap::arena_config config() override { return Arena::config; }
 
-  walked walk() override {
-    walked seen;
+  typename Interface::walked walk() override {
+    typename Interface::walked seen;
     arena_.walk(collector{seen});
     return seen;
   }
 
  protected:
-  typename Arena::source_type& source() { return arena_.source(); }
+  Arena arena_;
 
  private:
   struct collector {
-    walked& seen;
+    typename Interface::walked& seen;
     void operator()(const miniheap::miniheap_info& info) const { seen.miniheaps.push_back(info); }
     void operator()(const miniheap::span_info& info) const { seen.spans.push_back(info); }
     void operator()(const miniheap::allocation_info& info) const { seen.allocations.push_back(info); }
     void operator()(const miniheap::mapping_info& info) const { seen.mappings.push_back(info); }
   };
 
-  Arena arena_;
   std::size_t source_limit_bytes_;
 };
 
