@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Without a lock a visitor may free a slot, as long as that changes nothing else: not where a miniheap would go, which the
-// walk is in.
+// Without a lock a visitor may free a slot, as long as that changes nothing else: not where a miniheap would go, which
+// the walk is in.
 #include "arenas.hpp"
 #include "child.hpp"
 

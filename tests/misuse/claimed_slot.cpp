@@ -7,7 +7,8 @@
 
 using namespace misuse;
 
-TEMPLATE_TEST_CASE("a slot that is next to be handed out is freed", "[misuse]", tiny_arena, locked_arena, default_arena) {
+TEMPLATE_TEST_CASE("a slot that is next to be handed out is freed", "[misuse]", tiny_arena, locked_arena,
+                   default_arena) {
   for (const bool is_sized : {false, true}) {
     require_fault(in_child([&](culprit& named) {
                     TestType arena{"claimed"};
