@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <cstring>
 
 #include <miniheap/detail/engine.hpp>
@@ -32,6 +33,24 @@ TEST_CASE("engine: reallocation aligns what stays as long as it was", "[engine]"
       CHECK(reinterpret_cast<std::uintptr_t>(q) % alignment == 0);
       CHECK(static_cast<unsigned char*>(q)[bytes - 1] == 0x5a);
       CHECK(arena.check());
+    }
+  }
+}
+
+TEST_CASE("engine: zeroed memory is zero wherever it comes from", "[engine]") {
+  const std::size_t lengths[] = {48, 8 * KiB, 20 * KiB, 100 * KiB, 600 * KiB, 700 * KiB, 3 * MiB};
+  miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, arena_config{.reserve_floor_bytes = 32 * MiB}> arena;
+  for (const std::size_t used_bytes : lengths) {
+    for (const std::size_t bytes : lengths) {
+      INFO(bytes << " bytes after " << used_bytes);
+      void* const used = arena.allocate(used_bytes);
+      std::memset(used, 0xff, used_bytes);
+      arena.deallocate(used);  // it stays in reserve
+      auto* const p = static_cast<unsigned char*>(arena.try_allocate_zeroed(bytes));
+      REQUIRE(p != nullptr);
+      CHECK(std::all_of(p, p + bytes, [](unsigned char byte) { return byte == 0; }));
+      std::memset(p, 0xff, bytes);
+      arena.deallocate(p);
     }
   }
 }
