@@ -181,6 +181,35 @@ TEST_CASE("inspect: statistics", "[inspect]") {
   CHECK(filled.arena.stats().mapped_bytes == s.mapped_bytes - 102400 + 64 * KiB);  // so much may be in reserve
 }
 
+TEST_CASE("inspect: what the page source would not take is clean in the statistics, which add up", "[inspect]") {
+  miniheap_arena<failing_source<>, no_lock, first_fit, fullest_first,
+                 arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}>
+      arena{"refused"};
+  void* const p = arena.allocate(1 * MiB);
+  arena.source().fail_at(1);
+  arena.deallocate(p);  // it is purged instead
+  const arena_stats s = arena.stats();
+  CHECK(s.clean_page_bytes == 1 * MiB);
+  CHECK(s.dirty_page_bytes == 0);
+  CHECK(s.mapped_bytes == s.clean_page_bytes + s.metadata_bytes);
+  CHECK(s.resident_estimate() == s.metadata_bytes);
+}
+
+TEST_CASE("inspect: a slot that is parked, or claimed, is free to who looks", "[inspect]") {
+  tiny_arena arena{"parked"};
+  void* slots[6];  // four make a slab
+  for (void*& p : slots) p = arena.allocate(1024);
+  arena.deallocate(slots[1]);  // of a full slab: it is parked there
+  CHECK(arena.stats().allocations == 5);
+  CHECK(arena.stats().live_bytes == 5 * 1024);
+  CHECK(arena.stats().free_slot_bytes == 3 * 1024);
+  std::vector<const void*> seen;
+  arena.walk([&](const allocation_info& info) { seen.push_back(info.address); });
+  CHECK(seen.size() == 5);
+  CHECK(std::count(seen.begin(), seen.end(), slots[1]) == 0);
+  CHECK(arena.allocate(1024) != slots[1]);  // what is claimed goes first
+}
+
 TEST_CASE("inspect: the text has the statistics and a picture of each miniheap", "[inspect]") {
   filled_arena filled;
   const std::string text = dump_of(filled.arena, dump_format::text);

@@ -87,3 +87,21 @@ TEST_CASE("active_slab: what comes back can be had again, what is claimed goes b
     CHECK(check_slab(made.first) == nullptr);
   }
 }
+
+TEST_CASE("active_slab: check notices what is wrong", "[active_slab][check]") {
+  const std::uint32_t c = size_class(1024);
+  const made_slab made{c};
+  active_slab active;
+  active.activate(*made.first, made.memory_of_slots());
+  REQUIRE(active.check(c) == nullptr);
+  SECTION("a slab that does not know that it is active") { made.first->used &= used_mask; }
+  SECTION("a slab of another size class") { made.first->kind = slab_of_class(c + 1); }
+  SECTION("a slot that is claimed and free as well") { made.first->free[0] = 1; }
+  SECTION("a word that ends before the slab") { ++made.first->slots; }
+  SECTION("a claimed slot that does not exist") { active.give_slot(std::uint64_t{1} << 40); }
+  CHECK(active.check(c) != nullptr);
+  active_slab none;
+  REQUIRE(none.check(c) == nullptr);
+  none.give_slot(1);  // of no slab
+  CHECK(none.check(c) != nullptr);
+}

@@ -184,3 +184,23 @@ TEST_CASE("lanes: threads that come one after the other share one, which is no l
   CHECK(pages_of(kept).size() == 2);
   CHECK(pages_of({kept.begin() + 1, kept.end()}).size() == 1);
 }
+
+TEST_CASE("lanes: check notices an active slab of another lane", "[lanes][check]") {
+  alignas(64) page_entry slab[1] = {};
+  alignas(page_bytes) static std::byte memory[page_bytes];
+  slab->pages = shapes[c48].pages;
+  make_slab(slab, c48);
+  active_slabs<2> all;
+  CHECK(all.check());
+  slab->lane = 1;
+  all.of(1, c48).activate(*slab, memory);
+  CHECK(all.check());
+  CHECK(all.count() == 1);
+  slab->lane = 0;
+  CHECK(!all.check());
+  slab->lane = 1;
+  slab->free[0] = 1;  // and claimed
+  CHECK(!all.check());
+  all.clear();
+  CHECK(all.check());
+}

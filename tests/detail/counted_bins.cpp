@@ -188,3 +188,21 @@ TEST_CASE("counted_bins: locks of miniheaps leave slabs uncounted", "[counted]")
   CHECK(after.free_slot_bytes == before.free_slot_bytes + 3 * 8192);
   CHECK(after.clean_page_bytes == before.clean_page_bytes);
 }
+
+TEST_CASE("counted_bins: check notices a slab that does not know its unused pages", "[counted][check]") {
+  using store_type =
+      detail::miniheap_store<mmap_source, first_fit, fullest_first, arena_config{.miniheap_bytes = 64 * KiB}>;
+  const std::uint32_t c = detail::size_class(8192);
+  detail::page_entry slab[detail::max_slab_pages] = {};
+  slab->pages = detail::shapes[c].pages;
+  detail::make_slab(slab, c);
+  slab->free[0] &= ~std::uint64_t{1};
+  slab->used = 1;
+  CHECK(detail::counted_bins<store_type>::check(*slab) != nullptr);  // it is in a bin
+  slab->used |= detail::counted_mark;
+  CHECK(detail::counted_bins<store_type>::check(*slab) != nullptr);
+  slab->unused = detail::unused_pages(*slab);
+  CHECK(detail::counted_bins<store_type>::check(*slab) == nullptr);
+  slab->used = static_cast<std::uint16_t>(slab->slots | detail::counted_mark);
+  CHECK(detail::counted_bins<store_type>::check(*slab) != nullptr);  // it is full
+}

@@ -203,3 +203,31 @@ TEST_CASE("miniheap_set: an empty set has nothing", "[miniheap_set]") {
   CHECK(set.any_with_span(1) == nullptr);
   CHECK(set.check());
 }
+
+TEST_CASE("miniheap_set: check notices what changed behind its back", "[miniheap_set][check]") {
+  using set_type = miniheap_set<geometry<1 * MiB>, first_fit, fullest_first>;
+  const miniheap_memory<1 * MiB> memory{2};
+  set_type::descriptor used{memory.at(0), 0, true};
+  set_type::descriptor empty{memory.at(1), 1, true};
+  set_type set;
+  set.insert(used);
+  set.insert(empty);
+  const auto new_slab = [&] {
+    page_entry* const slab = set.take_span(used, 1);
+    make_slab(slab, 0);
+    slab->free[0] &= ~std::uint64_t{1};
+    slab->used = 1;
+    return slab;
+  };
+  set.take_span(used, 20)->kind = page_kind::medium;
+  page_entry* const slab = new_slab();
+  set.add_to_bin(used, *slab);
+  REQUIRE(set.check());
+  SECTION("a miniheap that waits") { empty.is_waiting = true; }
+  SECTION("a page in use") { used.take_span(1, 1)->kind = page_kind::medium; }
+  SECTION("a dirty page") { used.soil({100, 1}); }
+  SECTION("a slab in a bin") { used.bin_of(0).slabs.push_back(*new_slab()); }
+  SECTION("a miniheap that has left the reserve") { empty.is_in_reserve = false; }
+  CHECK(!set.check());
+  used.bin_of(0).slabs.clear();
+}

@@ -334,3 +334,16 @@ TEST_CASE("miniheap_store: what grows again into what it gave back raises the bo
   CHECK(store.supply().source().counts().purge_calls < 20);
   CHECK(store.check());
 }
+
+TEST_CASE("miniheap_store: check notices what changed behind its back", "[miniheap_store][check]") {
+  used_store all{2};
+  auto& m = store_type::descriptor::of(address_of(all.spans.back()));
+  all.store.give_span(m, all.spans.back());
+  all.verify();
+  all.store.all().erase(m);  // only the index knows it now
+  CHECK(!all.store.check());
+  all.store.all().insert(m);
+  CHECK(all.store.check());
+  m.is_waiting = true;
+  CHECK(!all.store.check());
+}

@@ -186,3 +186,30 @@ TEST_CASE("page_ranges: the records go back when there are no ranges", "[page_ra
   CHECK(ranges.add(s, page_bytes, page_bytes) == nullptr);
   CHECK(ranges.empty());
 }
+
+TEST_CASE("page_ranges: check notices what changed behind its back", "[page_ranges][check]") {
+  supply s{failing_source<>{}};
+  page_ranges ranges;
+  const auto add = [&](std::uintptr_t page, std::size_t pages) {
+    page_range* const added = ranges.add(s, page * page_bytes, pages * page_bytes);
+    REQUIRE(added != nullptr);
+    added->alignment = page_bytes;
+    return added;
+  };
+  page_range& live = *add(10, 2);
+  page_range& next = *add(12, 2);
+  page_range& short_one = ranges.make_idle(*add(20, 2));
+  page_range& long_one = ranges.make_idle(*add(30, 4));
+  require_valid(ranges);
+  SECTION("a range without pages") { live.bytes = 0; }
+  SECTION("a part of a page") { live.bytes += 16; }
+  SECTION("ranges that overlap") { live.bytes += page_bytes; }
+  SECTION("a purged range that is not idle") { next.is_clean = true; }
+  SECTION("an idle range that is in no order of lengths") { live.alignment = 0; }
+  SECTION("two that would be one") { live.alignment = next.alignment = 0; }
+  SECTION("one that is idle no more") { long_one.alignment = page_bytes; }
+  SECTION("a longer one before a shorter one") { short_one.bytes += 4 * page_bytes; }
+  SECTION("a wrong sum of all") { long_one.bytes += page_bytes; }
+  SECTION("a wrong sum of what is purged") { long_one.is_clean = true; }
+  CHECK(!ranges.check());
+}

@@ -156,3 +156,16 @@ TEST_CASE("size_class: stock is kept of small allocations, and of medium ones by
   CHECK(stock_class(16 * 4096, 16) == stock_classes - 1);
   CHECK(stock_class(16 * 4096 + 1, 16) == stock_classes);
 }
+
+// The tables are made when the library is compiled; what makes them does the same when it is called.
+TEST_CASE("size_class: the shapes are what their definition gives at run time", "[size_class]") {
+  volatile std::uint32_t slot_bytes = 16;  // out of the compiler's sight
+  for (std::uint32_t c = 0; c < size_classes; ++c) {
+    const slab_size size = slab_size_for(slot_bytes);
+    CHECK(shapes[c].slot_bytes == slot_bytes);
+    CHECK(shapes[c].slots == size.slots);
+    CHECK(shapes[c].pages == size.pages);
+    CHECK(size.bytes() == shapes[c].slots * slot_bytes + shapes[c].tail_bytes());
+    slot_bytes = slot_bytes_above(slot_bytes);
+  }
+}

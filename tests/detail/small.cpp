@@ -131,3 +131,19 @@ TEMPLATE_TEST_CASE("small: an allocation floats to a fuller miniheap, but not ag
   miniheap_arena<counting_source<>, TestType, first_fit, newest_first, tiny> newest;
   CHECK_FALSE(floats(newest));
 }
+
+TEST_CASE("small: a slab is carved in a fuller miniheap before a slot is taken in a sparser one", "[small]") {
+  miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, arena_config{.miniheap_bytes = 64 * KiB}> arena;
+  const auto miniheap_of = [](const void* p) { return detail::align_down(detail::address_of(p), 64 * KiB); };
+  static_cast<void>(arena.allocate(8 * 4096));
+  void* const pages = arena.allocate(7 * 4096);  // so all of a miniheap is used
+  void* slots[8];                                // four make a slab
+  for (void*& p : slots) p = arena.allocate(1024);
+  REQUIRE(miniheap_of(slots[7]) != miniheap_of(pages));
+  arena.deallocate(slots[0]);  // is parked
+  arena.deallocate(slots[1]);  // so this one makes a slab in a bin of it
+  REQUIRE(arena.reallocate(pages, 6 * 4096) == pages);
+  CHECK(arena.allocate(1024) == slots[0]);
+  CHECK(miniheap_of(arena.allocate(1024)) == miniheap_of(pages));
+  CHECK(arena.check());
+}

@@ -137,3 +137,26 @@ TEST_CASE("large faults: what was purged and what was not stay apart", "[large]"
   large.release(s);
   CHECK(s.mapped_bytes() == 0);
 }
+
+TEST_CASE("large faults: an end that can neither go back nor be described stays where it is", "[large]") {
+  page_supply<failing_source<>> s{failing_source<>{}};
+  large_allocations large;
+  std::vector<void*> all;
+  while (all.size() < 300) all.push_back(large.allocate(s, 2 * page_bytes, 16));
+  const std::size_t metadata_bytes = large.metadata_bytes();
+  s.source().fail_one_in(1, 1);
+  std::size_t refused = 0;
+  for (void* const p : all) {
+    void* const shrunk = large.resize(s, address_of(p), page_bytes, 16);
+    CHECK((shrunk == p || shrunk == nullptr));
+    CHECK(large.bytes_at(address_of(p)) == (shrunk == p ? 1 : 2) * page_bytes);
+    refused += shrunk == nullptr ? 1u : 0u;
+  }
+  CHECK(refused != 0);  // there was room for some records more, not for one each
+  CHECK(large.metadata_bytes() == metadata_bytes);
+  CHECK(large.live_bytes() == (all.size() + refused) * page_bytes);
+  CHECK(large.check());
+  s.source().never_fail();
+  large.release(s);
+  CHECK(s.mapped_bytes() == 0);
+}

@@ -6,6 +6,9 @@
 #include <miniheap/config.hpp>
 #include <miniheap/detail/page_supply.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -25,6 +28,15 @@ bool is_filled(const void* p, std::size_t bytes, unsigned char with) {
   return true;
 }
 
+/// Pages of addresses that the process has, as the kernel counts them. Nothing here allocates.
+long pages_of_process() {
+  char text[64] = {};
+  const int file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  const bool is_read = file >= 0 && ::read(file, text, sizeof text - 1) > 0;
+  ::close(file);
+  return is_read ? std::strtol(text, nullptr, 10) : -1;
+}
+
 }  // namespace
 
 TEST_CASE("mmap_source: maps zeros at any alignment", "[page_source]") {
@@ -41,6 +53,19 @@ TEST_CASE("mmap_source: maps zeros at any alignment", "[page_source]") {
     }
     for (void* const p : mapped) CHECK(source.unmap(p, 68 * KiB));
   }
+}
+
+TEST_CASE("mmap_source: what is mapped for the alignment alone goes back", "[page_source]") {
+  mmap_source source;
+  const long before = pages_of_process();
+  REQUIRE(before > 0);
+  void* mapped[8];
+  for (void*& p : mapped) p = source.map(1 * MiB, 16 * MiB);
+  const long with_all = pages_of_process();
+  for (void* const p : mapped) source.unmap(p, 1 * MiB);
+  const long after = pages_of_process();
+  CHECK(with_all - before == 8 * 256);
+  CHECK(after == before);
 }
 
 TEST_CASE("mmap_source: refuses what cannot be", "[page_source]") {

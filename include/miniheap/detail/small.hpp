@@ -239,7 +239,6 @@ class small_allocations {
 
   /// Frees a slot of an active slab, of a full one, or one of the last two of a slab.
   [[gnu::noinline]] void deallocate_loud(page_entry& slab, std::uint32_t slot) noexcept {
-    if constexpr (Checked) store_.supply().stop_callback(identity_);
     descriptor& m = miniheap_of(&slab);
     const std::uint32_t c = class_of_slab(slab.kind);
     const bool was_full = slab.used == slab.slots;
@@ -247,12 +246,13 @@ class small_allocations {
       const std::size_t slot_bytes = shapes[c].slot_bytes;
       identity_.stop_in_miniheap(faults::double_free, shape::memory_of(&slab) + slot * slot_bytes, slot_bytes);
     }
-    if (was_full) return bins_.add_first(m, slab, slot);
     if (is_active(slab)) {
       put_back(slab, slot);
       if (!store_.fits_reserve()) retire_if_idle(m);
       return;
     }
+    if constexpr (Checked) store_.supply().stop_callback(identity_);
+    if (was_full) return bins_.add_first(m, slab, slot);
     const bool has_more_unused = bins_.put_back(m, slab, slot);
     if (used_slots(slab) == 1 && parked_.is_in(slab)) unpark(c);
     if (used_slots(slab) == 0) {
@@ -309,6 +309,7 @@ class small_allocations {
   }
 
   [[gnu::noinline]] void retire_idle(descriptor& m) noexcept {
+    if constexpr (Checked) store_.supply().stop_callback(identity_);
     unpark_all();
     std::uint32_t idle_pages = 0;
     active_.for_each([&](const active_slab& active, std::uint32_t /*c*/) {
