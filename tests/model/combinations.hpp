@@ -65,6 +65,17 @@ template <class Source, class Lock, class Fit, class Selection>
 using arena_of = miniheap::miniheap_arena<miniheap::counting_source<Source>, Lock, Fit, Selection,
                                           configuration_of<Source, Fit, Selection>()>;
 
+/// The same at another level of checks.
+constexpr miniheap::arena_config with_checks(miniheap::arena_config config, miniheap::check_level checks) noexcept {
+  config.checks = checks;
+  return config;
+}
+
+template <class Source, class Lock, class Fit, class Selection>
+using hardened_arena_of =
+    miniheap::miniheap_arena<miniheap::counting_source<Source>, Lock, Fit, Selection,
+                             with_checks(configuration_of<Source, Fit, Selection>(), miniheap::check_level::hardened)>;
+
 /// Drives one arena over a counted `Source` for each seed. Without an operating system it has `buffer_bytes` bytes.
 template <class Source, class Arena>
 void run_arena(std::size_t buffer_bytes) {
@@ -80,7 +91,7 @@ void run_arena(std::size_t buffer_bytes) {
 }
 
 /// Runs the model test over arenas of these policies: without a lock, and with a mutex and little memory; one fit also
-/// with a thread cache in front, and with a lock for each miniheap.
+/// with a thread cache in front, and with a lock for each miniheap; another one hardened, in all three ways.
 template <class Source, class Fit, class Selection>
 void run() {
   using namespace miniheap;
@@ -91,6 +102,11 @@ void run() {
   if constexpr (std::is_same_v<Fit, first_fit>) {
     run_arena<Source, thread_cached<arena_of<Source, no_lock, Fit, Selection>>>(few_bytes);
     run_arena<Source, arena_of<Source, fine_grained_lock, Fit, Selection>>(few_bytes);
+  }
+  if constexpr (std::is_same_v<Fit, best_fit>) {
+    run_arena<Source, hardened_arena_of<Source, no_lock, Fit, Selection>>(few_bytes);
+    run_arena<Source, thread_cached<hardened_arena_of<Source, lock, Fit, Selection>>>(few_bytes);
+    run_arena<Source, hardened_arena_of<Source, fine_grained_lock, Fit, Selection>>(few_bytes);
   }
 }
 

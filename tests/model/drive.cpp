@@ -15,6 +15,8 @@ class drunkard {
     const miniheap::arena_config config = arena_.config();
     threshold_bytes_ = std::min(config.large_threshold_bytes, config.miniheap_bytes / 2);
     is_tiny_ = config.miniheap_bytes == 64 * miniheap::KiB;
+    // What is of no bytes to a hardened arena lies where nobody can look: tests/misuse/hardened.cpp.
+    least_bytes_ = config.checks == miniheap::check_level::hardened ? 1 : 0;
   }
 
   void walk(std::uint64_t operations) {
@@ -56,7 +58,9 @@ class drunkard {
     return random_.below(limit < most ? limit : most + 1);
   }
 
-  std::size_t choose_bytes() {
+  std::size_t choose_bytes() { return std::max(choose_any_bytes(), least_bytes_); }
+
+  std::size_t choose_any_bytes() {
     switch (random_.one_in(10) ? sizes::any : phase_.kind) {
       case sizes::equal:
         return phase_.equal_bytes;
@@ -176,7 +180,7 @@ class drunkard {
   void reallocate() {
     std::byte* const p = choose();
     const allocation a = shadow_[p];
-    const std::size_t near_bytes = random_.below(2 * a.bytes + 2);
+    const std::size_t near_bytes = std::max(random_.below(2 * a.bytes + 2), least_bytes_);
     const std::size_t bytes = random_.one_in(3) ? a.bytes : random_.one_in(2) ? near_bytes : choose_bytes();
     const std::size_t alignment = random_.one_in(6) ? choose_alignment() : a.alignment;
     void* q = nullptr;
@@ -274,6 +278,7 @@ class drunkard {
   shadow shadow_;
   phase phase_;
   std::size_t threshold_bytes_ = 0;
+  std::size_t least_bytes_ = 0;
   bool is_tiny_ = false;
   std::uint64_t done_ = 0;
 };
