@@ -37,3 +37,13 @@ build_released() { # build_released WHAT TARGET...: without a target, all
   configure_release build/bench -Dbench=true -Dexamples=disabled
   build build/bench "${@:2}"
 }
+
+find_levels() { # exports MINIHEAP_LEVELS: our library at each level of checks, as "LEVEL PATH", one a line
+  MINIHEAP_LEVELS=$(
+    for level in none:unchecked basic: hardened:hardened; do
+      # shellcheck disable=SC2086 # the default has no variant
+      printf '%s %s\n' "${level%:*}" "$(./examples/run preload ${level#*:} | tail -n 1)"
+    done
+  )
+  export MINIHEAP_LEVELS
+}

@@ -91,6 +91,11 @@ def choose(peers, library, is_wanted):
     return chosen, skipped
 
 
+def levels(lines):
+    """Ours at each level of checks: "LEVEL PATH", one a line."""
+    return [Allocator(level, path, "none, built here", "ours") for level, path in map(str.split, lines.splitlines())]
+
+
 def lack_ours(chosen, library, pattern):
     """Is ours wanted, and cannot be measured?"""
     return bool(library and re.search(pattern, OURS)) and OURS not in [contender.key for contender in chosen]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Ours: a container's own arena without a lock, through an allocator with and without state; the same without checks;
-// the default arena with its lock.
+// Ours: a container's own arena without a lock, through an allocator with and without state; the same without checks,
+// and hardened; the default arena with its lock.
 
 #include "../harness.hpp"
 #include "concept.hpp"
@@ -60,6 +60,24 @@ struct miniheap_unchecked : ordinary {
   unchecked_arena arena_{"bench"};
 };
 
+using hardened_arena =
+    miniheap::miniheap_arena<miniheap::mmap_source, miniheap::no_lock, miniheap::first_fit, miniheap::fullest_first,
+                             miniheap::arena_config{.checks = miniheap::check_level::hardened}>;
+
+struct miniheap_hardened : ordinary {
+  static constexpr const char* name = "miniheap_hardened";
+
+  explicit miniheap_hardened(std::size_t) {}
+
+  template <class T>
+  miniheap::miniheap_allocator<T, hardened_arena> make() noexcept {
+    return arena_;
+  }
+
+ private:
+  hardened_arena arena_{"bench"};
+};
+
 inline unlocked_arena static_arena{"static"};
 
 struct miniheap_static : ordinary {
@@ -74,11 +92,11 @@ struct miniheap_static : ordinary {
 };
 
 static_assert(contender<miniheap_no_lock> && contender<miniheap_default> && contender<miniheap_static>);
-static_assert(contender<miniheap_unchecked>);
+static_assert(contender<miniheap_unchecked> && contender<miniheap_hardened>);
 
 }  // namespace bench
 
 int main(int argc, char** argv) {
   return bench::run<bench::miniheap_no_lock, bench::miniheap_static, bench::miniheap_unchecked,
-                    bench::miniheap_default>(argc, argv);
+                    bench::miniheap_hardened, bench::miniheap_default>(argc, argv);
 }

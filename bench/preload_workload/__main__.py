@@ -35,6 +35,7 @@ def parse():
     parser.add_argument("--pair", action="store_true", help="instead: nanoseconds of a pair of malloc and free")
     parser.add_argument("--scaling", action="store_true", help="instead: two threads against one, producer/consumer")
     parser.add_argument("--idle", action="store_true", help="instead: memory when all was freed, and of sh -c :")
+    parser.add_argument("--levels", action="store_true", help="instead: what the levels of checks cost, without peers")
     parser.add_argument("--list", action="store_true", help="name the workloads")
     parser.add_argument("--csv", type=pathlib.Path, metavar="FILE", help="all samples (build/bench/preload.csv)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="those and all ratios (.../preload.json)")
@@ -54,8 +55,11 @@ class Session:
     def __init__(self, options, folder):
         self.options = options
         self.place = runner.Place(pathlib.Path(folder), options.build.resolve(), 20 if options.quick else 100)
-        self.allocators, self.skipped = peers.choose(peers.PEERS, os.environ.get("MINIHEAP_PRELOAD_LIBRARY"),
-                                                     lambda a: re.search(options.contender, a.key))
+        if options.levels:
+            self.allocators, self.skipped = peers.levels(os.environ["MINIHEAP_LEVELS"]), []
+        else:
+            self.allocators, self.skipped = peers.choose(peers.PEERS, os.environ.get("MINIHEAP_PRELOAD_LIBRARY"),
+                                                         lambda a: re.search(options.contender, a.key))
         self.samples, self.failures, self.results = {}, {}, {}
 
     def measure(self, workloads, repetitions=None):
@@ -110,6 +114,16 @@ class Session:
             met, of = tables.print_verdicts(cpu, rss)
             print(f"{met} of {of} goals met")
 
+    def levels(self):
+        found, samples = self.measure([w for w in programs.WORKLOADS
+                                       if not self.options.only or w.name in self.options.only])
+        cpu = tables.Ratios(self.middle(samples, lambda s: s.cpu), found, self.allocators, ["none"])
+        rss = tables.Ratios(self.middle(samples, lambda s: s.rss_kib / 1024), found, self.allocators, ["none"])
+        cpu.print("CPU time (user and system) / without checks", "s", None)
+        rss.print("Peak of resident memory / without checks", "MiB", None)
+        tables.print_level_verdicts(cpu.means, rss.means)
+        self.results = {"cpu": cpu.means, "rss": rss.means}
+
     def pair(self):
         _, samples = self.measure(programs.PAIRS)
         tables.print_pairs(self.printed(samples), self.allocators)
@@ -147,7 +161,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="miniheap-preload-") as folder:
         session = Session(options, folder)
         library = os.environ.get("MINIHEAP_PRELOAD_LIBRARY")
-        if not session.allocators or peers.lack_ours(session.allocators, library, options.contender):
+        if not session.allocators or (not options.levels and
+                                      peers.lack_ours(session.allocators, library, options.contender)):
             print("nothing to measure", *session.skipped, sep="\n", file=sys.stderr)
             return 1
         print(f"{in_words(machine())}; {options.repeat} repetitions, {session.place.percent} % of the work; "
@@ -156,7 +171,7 @@ def main():
             print(f"  {a.key:<{tables.FIRST}} {peers.version(a)}")
         print(flush=True)
         other_work = OtherWork()
-        chosen = [m for m in (session.pair, session.scaling, session.idle) if getattr(options, m.__name__)]
+        chosen = [m for m in (session.pair, session.scaling, session.idle, session.levels) if getattr(options, m.__name__)]
         for measure in chosen or [session.compare]:
             measure()
         session.results["other_work"] = share = other_work.share()

@@ -94,6 +94,17 @@ def print_verdicts(cpu, rss):
     return sum(met), len(met)
 
 
+def print_level_verdicts(cpu, rss):
+    """Geometric means by level, to that without checks."""
+    if len(cpu) != 3:
+        return
+    print(painted("What the levels cost, against the goals", BOLD))
+    verdict("CPU time: basic, to none", cpu["basic"], 1.03)
+    verdict("CPU time: hardened, to basic", cpu["hardened"] / cpu["basic"], 1.30)
+    verdict("peak RSS: hardened, to basic", rss["hardened"] / rss["basic"], 1.25)
+    print()
+
+
 def print_pairs(values, allocators):
     """values: (name reported, allocator) -> nanoseconds."""
     sizes = ("pair_16", "pair_32", "pair_64")

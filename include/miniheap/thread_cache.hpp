@@ -254,7 +254,9 @@ requires(Arena::config.checks == check_level::hardened) class thread_cached<Aren
 /// The default for servers: as `miniheap_arena<>`, with a thread cache in front.
 using miniheap_server_arena = thread_cached<miniheap_arena<>>;
 
-/// The same where memory errors have to be found, or must not be of use to anybody.
+/// The same where nothing is verified, and where memory errors have to be found, or must not be of use to anybody.
+using miniheap_unchecked_arena = thread_cached<
+    miniheap_arena<mmap_source, coarse_lock<>, first_fit, fullest_first, arena_config{.checks = check_level::none}>>;
 using miniheap_hardened_arena = thread_cached<miniheap_arena<mmap_source, coarse_lock<>, first_fit, fullest_first,
                                                              arena_config{.checks = check_level::hardened}>>;
 

@@ -109,3 +109,30 @@ TEST_CASE("the mark of what is in stock is never mistaken", "[misuse]") {
   REQUIRE(how.signal == 0);
   REQUIRE(how.exit_code == 0);
 }
+
+TEST_CASE("what a short reallocation copies is not taken for the mark, or wiped with it", "[misuse]") {
+  // The slot that it moves to bears the mark of its last time in stock where the copy does not reach.
+  for (std::size_t bytes = 1; bytes <= 16; ++bytes) {
+    const auto how = in_child([&](culprit&) {
+      cached_arena arena{"moved"};
+      std::vector<unsigned char*> all;
+      for (int n = 0; n < 20000; ++n) all.push_back(static_cast<unsigned char*>(arena.allocate(16)));
+      for (std::size_t n = 0; n < all.size(); ++n) {
+        if (n % 16 != 0) arena.deallocate(all[n]);  // the arena is sparse: what is reallocated floats
+      }
+      arena.flush();
+      for (std::size_t n = 0; n < all.size(); n += 16) {
+        for (std::size_t at = 0; at < 16; ++at) all[n][at] = static_cast<unsigned char>(n / 16 + at);
+        auto* const q = static_cast<unsigned char*>(arena.reallocate(all[n], bytes));
+        for (std::size_t at = 0; at < bytes; ++at) {
+          if (q[at] != static_cast<unsigned char>(n / 16 + at)) ::_exit(3);
+        }
+        all[n] = q;
+      }
+      for (std::size_t n = 0; n < all.size(); n += 16) arena.deallocate(all[n]);
+    });
+    INFO(bytes << " bytes: " << how.text);
+    CHECK(how.signal == 0);
+    CHECK(how.exit_code == 0);
+  }
+}

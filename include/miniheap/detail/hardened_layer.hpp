@@ -366,6 +366,8 @@ class hardened_layer {
   void give_apart(void* p) const noexcept {
     const std::size_t bytes = inner_.usable_size(p);
     const std::size_t usable_bytes = without_guard(bytes);
+    if (is_zeroed && usable_bytes <= most_waiting_bytes && !is_zero(p, usable_bytes)) [[unlikely]]
+      arena().stop(faults::write_after_free, p, usable_bytes);
     if (usable_bytes == bytes || unprotect(at_offset(p, usable_bytes))) inner_.deallocate(p);
   }
 

@@ -172,8 +172,7 @@ class stocked_arena {
       flush();
       q = arena_.try_reallocate(p, bytes, alignment);
     }
-    const bool has_old_word = q == p || bytes >= 16;  // what was copied took the place of the mark
-    if (q != nullptr && !has_old_word) custody::to_program(q);
+    if (q != nullptr && q != p) custody::to_program(q, bytes);  // where the copy did not reach
     return q;
   }
 
