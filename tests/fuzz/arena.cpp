@@ -144,14 +144,15 @@ class arena_stream {
   std::byte* choose(input& in) { return shadow_.at(in.below(shadow_.size())); }
 
   void deallocate(std::byte* p) {
+    const std::size_t bytes = shadow_[p].usable_bytes;
     shadow_.remove(p);
     arena_.deallocate(p);
-    freed();
+    freed(bytes);
   }
 
-  /// Where nothing was ever refused, no more is kept than may be.
-  void freed() {
-    if (!looks_often_ || source_.refusals() != 0) return;
+  /// Where nothing was ever refused, and pages were freed for sure, no more is kept than may be.
+  void freed(std::size_t bytes) {
+    if (!looks_often_ || source_.refusals() != 0 || bytes <= miniheap::detail::max_small_bytes) return;
     const miniheap::arena_stats s = arena_.stats();
     expect(s.reserve_bytes <= s.reserve_limit_bytes, "the reserve is bounded");
   }
@@ -167,7 +168,7 @@ class arena_stream {
     } else if (!arena_.try_deallocate_quickly(p)) {
       arena_.deallocate(p);
     }
-    freed();
+    freed(a.usable_bytes);
   }
 
   /// Every so many of them, from some place on.
