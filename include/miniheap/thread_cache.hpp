@@ -82,7 +82,11 @@ class thread_cached : private detail::stocked_arena<Arena> {
 
   [[nodiscard]] sized_pointer allocate_at_least(std::size_t bytes, std::size_t alignment = default_alignment) {
     const std::uint32_t c = stock_class(bytes, alignment);
-    if (c == detail::stock_classes) return arena_.allocate_at_least(bytes, alignment);
+    if (c == detail::stock_classes) {
+      const sized_pointer room = arena_.allocate_at_least(bytes, alignment);
+      custody::to_program(room.ptr);
+      return room;
+    }
     const std::size_t usable_bytes = detail::bytes_of_stock_class(c);
     void* const p = allocate(bytes, alignment);
     if (custody::is_told) tools::resized(p, usable_bytes, usable_bytes);

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Between the corpus in the repo, a text file with an input in hexadecimal digits a line, and the fuzzer's, a file each.
+"""Between the corpus in the repo, a text file with an input in base64 a line, and the fuzzer's, a file each.
 
-tests/fuzz/corpus.py unpack FILE.hex DIRECTORY     writes each input as a file named after its contents
-tests/fuzz/corpus.py pack DIRECTORY FILE.hex       replaces the inputs, but for those that a comment stands before
-tests/fuzz/corpus.py keep INPUT FILE.hex COMMENT   adds one with a comment: the input that showed a bug
-tests/fuzz/corpus.py show FILE.hex LINE INPUT      writes the input of one line to a file
+tests/fuzz/corpus.py unpack CORPUS DIRECTORY     writes each input as a file named after its contents
+tests/fuzz/corpus.py pack DIRECTORY CORPUS       replaces the inputs, but for those that a comment stands before
+tests/fuzz/corpus.py keep INPUT CORPUS COMMENT   adds one with a comment: the input that showed a bug
+tests/fuzz/corpus.py show CORPUS LINE INPUT      writes the input of one line to a file
 """
+import base64
 import hashlib
 import pathlib
 import sys
@@ -15,7 +16,7 @@ LICENCE = "# SPDX-License-Identifier: BSL-1.0"
 
 
 def read(file):
-    """The inputs with a comment before them, as pairs, and those without, as hexadecimal digits."""
+    """The inputs with a comment before them, as pairs, and those without, as they stand in the file."""
     kept, plain, comment = [], [], None
     for line in pathlib.Path(file).read_text("ascii").split("\n")[1:]:
         if line.startswith("#"):
@@ -33,27 +34,32 @@ def write(file, kept, plain):
     pathlib.Path(file).write_text("\n".join(lines) + "\n", "ascii")
 
 
+def encode(contents):
+    return base64.b64encode(contents).decode("ascii")
+
+
 def main(verb, *words):
     if verb == "unpack":
         file, directory = words
         kept, plain = read(file)
         pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
-        for digits in plain + [digits for _, digits in kept]:
-            contents = bytes.fromhex(digits)
+        for text in plain + [text for _, text in kept]:
+            contents = base64.b64decode(text)
             pathlib.Path(directory, hashlib.sha1(contents).hexdigest()).write_bytes(contents)
     elif verb == "pack":
         directory, file = words
         kept = read(file)[0] if pathlib.Path(file).exists() else []
-        inputs = {path.read_bytes().hex() for path in pathlib.Path(directory).iterdir()}
-        write(file, kept, inputs - {""} - {digits for _, digits in kept})
+        inputs = {encode(path.read_bytes()) for path in pathlib.Path(directory).iterdir()}
+        write(file, kept, inputs - {""} - {text for _, text in kept})
     elif verb == "keep":
         name, file, comment = words
         kept, plain = read(file)
-        digits = pathlib.Path(name).read_bytes().hex()
-        write(file, [*kept, ("# " + comment, digits)], [line for line in plain if line != digits])
+        text = encode(pathlib.Path(name).read_bytes())
+        write(file, [*kept, ("# " + comment, text)], [line for line in plain if line != text])
     elif verb == "show":
         file, number, name = words
-        pathlib.Path(name).write_bytes(bytes.fromhex(pathlib.Path(file).read_text("ascii").split("\n")[int(number) - 1]))
+        lines = pathlib.Path(file).read_text("ascii").split("\n")
+        pathlib.Path(name).write_bytes(base64.b64decode(lines[int(number) - 1]))
     else:
         sys.exit(__doc__)
 

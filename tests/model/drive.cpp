@@ -239,6 +239,7 @@ class drunkard {
     }
     shadow_.compare_check();
     shadow_.compare_stats();
+    if (least_bytes_ != 0) arena_.trim();  // what waits in quarantine is no reserve
     const miniheap::arena_stats s = arena_.stats();
     expect(s.mappings == 0 && s.live_bytes == 0, "an arena without allocations has no mappings");
     if (arena_.is_source_refusing()) return;
