@@ -131,10 +131,10 @@ TEMPLATE_TEST_CASE("hardened: what was freed is not the next to be allocated", "
 }
 
 TEST_CASE("hardened: what waits is had when there is nothing else", "[hardened]") {
-  using limited = miniheap_arena<limited_source<mmap_source>, no_lock, first_fit, fullest_first,
-                                 arena_config{.miniheap_bytes = 64 * KiB,
-                                              .checks = check_level::hardened,
-                                              .quarantine_bytes = 64 * KiB}>;
+  using limited =
+      miniheap_arena<limited_source<mmap_source>, no_lock, first_fit, fullest_first,
+                     arena_config{
+                         .miniheap_bytes = 64 * KiB, .checks = check_level::hardened, .quarantine_bytes = 64 * KiB}>;
   limited arena{limited_source<mmap_source>{400 * KiB}};
   std::vector<void*> all;
   while (void* const p = arena.try_allocate(3000)) all.push_back(p);

@@ -85,13 +85,13 @@ class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitP
   /// As `try_allocate`, and the first `bytes` bytes are zero. Memory that comes fresh from the system is not written.
   [[nodiscard]] void* try_allocate_zeroed(std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
     if (!std::has_single_bit(alignment)) return nullptr;
-    bool is_zeroed = false;
-    void* const p = this->try_allocate_fresh(bytes, alignment, is_zeroed);
+    std::size_t zeroed_bytes = 0;
+    void* const p = this->try_allocate_fresh(bytes, alignment, zeroed_bytes);
     if (p == nullptr) return nullptr;
-    if (is_watched) tools::allocated(p, detail::at_least_one(bytes), usable_bytes(bytes, alignment));
-    if (!is_zeroed) return std::memset(p, 0, bytes);
-    if (is_watched) tools::zeroed(p, bytes);
-    return p;
+    const std::size_t usable = usable_bytes(bytes, alignment);
+    if (is_watched) tools::allocated(p, detail::at_least_one(bytes), usable);
+    if (is_watched && zeroed_bytes != 0) tools::zeroed(p, bytes);
+    return std::memset(p, 0, detail::smaller(bytes, usable - zeroed_bytes));
   }
 
   /// As `allocate`, and tells how many bytes may be used: all of the slot, or of the last page.
@@ -295,8 +295,8 @@ class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitP
 /// used again. Usable is exactly what was asked for, which a sized free must say.
 template <page_source PageSource, lock_policy LockPolicy, fit_policy FitPolicy, selection_policy SelectionPolicy,
           arena_config Config>
-requires(Config.checks == check_level::hardened) class miniheap_arena<PageSource, LockPolicy, FitPolicy,
-                                                                      SelectionPolicy, Config>
+  requires(Config.checks == check_level::hardened)
+class miniheap_arena<PageSource, LockPolicy, FitPolicy, SelectionPolicy, Config>
     : public detail::hardened_layer<
           miniheap_arena<PageSource, LockPolicy, FitPolicy, SelectionPolicy, detail::beneath(Config)>, Config> {
  public:

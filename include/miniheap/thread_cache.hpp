@@ -141,7 +141,7 @@ class thread_cached : private detail::stocked_arena<Arena> {
       stop_double_free(c, p);
     const bool is_slot = detail::is_slot_class(c);
     const bool floats = is_slot && (serves(c, bytes, alignment) || arena_.was_sparse());
-    if (floats) return reallocate_in_arena(p, bytes, alignment);
+    if (floats) return reallocate_in_arena(c, p, bytes, alignment);
     // Where there is no allocation at `p`, the arena stops here.
     const std::size_t old_bytes = c == detail::stock_classes ? arena_.usable_size(p) : detail::bytes_of_stock_class(c);
     if (!is_slot && bytes > detail::max_small_bytes) {
@@ -249,8 +249,8 @@ class thread_cached : private detail::stocked_arena<Arena> {
 /// In front of a hardened arena: its layer lies above the thread cache, so that what a thread has in stock is verified,
 /// too.
 template <class Arena>
-requires(Arena::config.checks == check_level::hardened) class thread_cached<Arena>
-    : public detail::hardened_layer<thread_cached<typename Arena::beneath>, Arena::config> {
+  requires(Arena::config.checks == check_level::hardened)
+class thread_cached<Arena> : public detail::hardened_layer<thread_cached<typename Arena::beneath>, Arena::config> {
  public:
   using thread_cached::hardened_layer::hardened_layer;
 };

@@ -14,7 +14,9 @@ namespace {
 struct sealed {
   explicit sealed(std::size_t bytes) : memory(bytes) {}
 
-  void close(std::size_t bytes, std::size_t alignment = 16) { seals.close(memory.data(), memory.size(), bytes, alignment); }
+  void close(std::size_t bytes, std::size_t alignment = 16) {
+    seals.close(memory.data(), memory.size(), bytes, alignment);
+  }
   [[nodiscard]] sealed_size open() const { return seals.open(memory.data(), memory.size()); }
 
   sealer seals{0x123456789abcdef};

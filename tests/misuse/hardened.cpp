@@ -18,8 +18,8 @@ struct hardened_arena : miniheap::miniheap_arena<miniheap::mmap_source, miniheap
                                                  miniheap::fullest_first, hardened_config> {
   using miniheap_arena::miniheap_arena;
 };
-struct hardened_fine : miniheap::miniheap_arena<miniheap::mmap_source, miniheap::fine_grained_lock,
-                                                miniheap::good_fit, miniheap::newest_first, hardened_config> {
+struct hardened_fine : miniheap::miniheap_arena<miniheap::mmap_source, miniheap::fine_grained_lock, miniheap::good_fit,
+                                                miniheap::newest_first, hardened_config> {
   using miniheap_arena::miniheap_arena;
 };
 struct hardened_cached
@@ -172,12 +172,12 @@ TEMPLATE_TEST_CASE("hardened: an allocation of no bytes cannot be read or writte
                    hardened_fine, hardened_cached) {
   const auto ends_with = [](auto deed) {
     return in_child([&](culprit& named) {
-             TestType arena{"empty"};
-             auto* const p = static_cast<unsigned char*>(arena.allocate(0));
-             named = {&arena, p};
-             if (p == arena.allocate(0) || arena.usable_size(p) != 0 || !arena.owns(p)) ::_exit(3);
-             deed(arena, unsuspected(p));
-           });
+      TestType arena{"empty"};
+      auto* const p = static_cast<unsigned char*>(arena.allocate(0));
+      named = {&arena, p};
+      if (p == arena.allocate(0) || arena.usable_size(p) != 0 || !arena.owns(p)) ::_exit(3);
+      deed(arena, unsuspected(p));
+    });
   };
   CHECK(ends_with([](TestType&, unsigned char* p) { *p = 1; }).signal == SIGSEGV);
   CHECK(ends_with([](TestType&, unsigned char* p) { ::_exit(*p); }).signal == SIGSEGV);
@@ -216,7 +216,8 @@ TEMPLATE_TEST_CASE("hardened: an overflow or underflow far enough meets a guard"
              TestType arena{"far"};
              auto* p = static_cast<unsigned char*>(arena.allocate(64));
              for (std::ptrdiff_t n = 0; n < 1024 * 1024; n += 16) p[n * step] = 0;
-           }).signal;
+           })
+        .signal;
   };
   CHECK(goes(1) == SIGSEGV);
   CHECK(goes(-1) == SIGSEGV);
@@ -224,12 +225,10 @@ TEMPLATE_TEST_CASE("hardened: an overflow or underflow far enough meets a guard"
 
 TEMPLATE_TEST_CASE("hardened: a sized free says exactly what was asked for", "[misuse]", hardened_arena, hardened_fine,
                    hardened_cached) {
-  require_stopped<TestType>(faults::wrong_size, [](TestType& arena, unsigned char* p, std::size_t bytes) {
-    arena.deallocate(p, bytes + 1);
-  });
-  require_stopped<TestType>(faults::wrong_size, [](TestType& arena, unsigned char* p, std::size_t bytes) {
-    arena.deallocate(p, bytes - 1);
-  });
+  require_stopped<TestType>(
+      faults::wrong_size, [](TestType& arena, unsigned char* p, std::size_t bytes) { arena.deallocate(p, bytes + 1); });
+  require_stopped<TestType>(
+      faults::wrong_size, [](TestType& arena, unsigned char* p, std::size_t bytes) { arena.deallocate(p, bytes - 1); });
   require_stopped<TestType>(faults::wrong_alignment, [](TestType& arena, unsigned char* p, std::size_t bytes) {
     arena.deallocate(p, bytes, 64);
   });

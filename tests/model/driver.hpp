@@ -13,8 +13,8 @@
 namespace model {
 
 /// Of 16 pairs of fit and selection, with two locks each, 4 of them also with a thread cache and with a lock for each
-/// miniheap, and 4 hardened in three ways: an arena over a buffer takes 8 shares of all operations, one that waits for the operating system a single
-/// share.
+/// miniheap, and 4 hardened in three ways: an arena over a buffer takes 8 shares of all operations, one that waits for
+/// the operating system a single share.
 inline constexpr std::uint64_t buffer_shares = 8;
 inline constexpr std::uint64_t system_shares = 1;
 inline constexpr std::uint64_t all_shares = (16 * 2 + 4 * 2 + 4 * 3) * (buffer_shares + system_shares);

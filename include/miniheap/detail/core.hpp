@@ -120,6 +120,9 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     return entry != nullptr && (!checked || entry->kind == slab_of_class(c)) && is_slot(p, *entry, c);
   }
 
+  /// Of a live allocation.
+  [[nodiscard]] bool is_large(const void* p) const noexcept { return this->entry_of(p) == nullptr; }
+
   /// False also where it would take a search to tell. Needs no lock.
   [[nodiscard]] bool is_in_recent_miniheap(const void* p) const noexcept { return recent_entry_of(p) != nullptr; }
 
@@ -160,8 +163,7 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
 
   /// Whether the slot at a position is free, to the slab. Other threads change the word meanwhile, with a lock that the
   /// caller does not hold; but not the bit of a slot that the caller holds.
-  [[gnu::always_inline, gnu::no_sanitize("thread")]] static bool is_free(const page_entry& slab,
-                                                                         std::uint64_t position) noexcept {
+  MINIHEAP_WITHOUT_THREAD_SANITIZER static bool is_free(const page_entry& slab, std::uint64_t position) noexcept {
     const volatile std::uint64_t& word = slab.free[position >> 38];
     return (word >> (position >> 32 & 63) & 1u) != 0;
   }

@@ -19,7 +19,7 @@ class custody {
   static constexpr bool is_told = Level != beneath_hardened;  // tools are
   explicit custody(const void* /*owner*/) noexcept {}
   static void to_stock(void* /*p*/) noexcept {}
-  static void to_program(void* /*p*/, std::size_t /*written_bytes*/ = 0) noexcept {}
+  static void to_program(void* /*p*/) noexcept {}
   [[nodiscard]] static bool is_in_stock(const void* /*p*/) noexcept { return false; }
 };
 
@@ -35,13 +35,6 @@ class custody<check_level::basic> {
 
   [[gnu::always_inline]] void to_stock(void* p) const noexcept { set(p, mark_of(p)); }
   [[gnu::always_inline]] static void to_program(void* p) noexcept { set(p, 0); }
-  /// The first so many bytes are the program's already.
-  static void to_program(void* p, std::size_t written_bytes) noexcept {
-    constexpr std::size_t word_bytes = sizeof(std::uint64_t);
-    if (written_bytes >= 2 * word_bytes) return;
-    const std::size_t kept_bits = written_bytes <= word_bytes ? 0 : 8 * (written_bytes - word_bytes);
-    if (is_in_use_by_stocks()) set(p, second_word(p) & ((std::uint64_t{1} << kept_bits) - 1));
-  }
   [[nodiscard, gnu::always_inline]] bool is_in_stock(const void* p) const noexcept {
     return is_in_use_by_stocks() && second_word(p) == mark_of(p);
   }

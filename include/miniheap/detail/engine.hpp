@@ -31,9 +31,12 @@ class engine {
                     Config.miniheap_bytes <= 64 * MiB,
                 "miniheap_bytes is a power of two from 64 KiB to 64 MiB");
   static_assert(large_threshold_bytes >= max_small_bytes, "large_threshold_bytes is at least 8 KiB");
+  static_assert(shape::longest_span_pages >= smaller(std::size_t{max_stock_pages}, pages_for(large_threshold_bytes)),
+                "what threads keep in stock has room between two guards: guard_every_pages is 0 or more than 16");
   static_assert(Config.float_gain_levels >= 1, "an allocation that gains nothing stays where it is");
 
-  engine(Source source, const char* name) : identity_{name, this, Config.miniheap_bytes}, small_{static_cast<Source&&>(source), identity_} {}
+  engine(Source source, const char* name)
+      : identity_{name, this, Config.miniheap_bytes}, small_{static_cast<Source&&>(source), identity_} {}
   ~engine() { release(); }
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
@@ -45,9 +48,9 @@ class engine {
     return is_large ? route::large : route::medium;
   }
 
-  /// Whether what was allocated last, of this size, is memory that the page source has just filled with zeros.
-  [[nodiscard]] bool is_last_zeroed(std::size_t bytes, std::size_t alignment) const noexcept {
-    return maps_zeroed<Source> && route_of(bytes, alignment) == route::large && large().is_last_fresh();
+  /// How many bytes at the end of what was allocated last, of this size, the page source has filled with zeros.
+  [[nodiscard]] std::size_t last_zeroed_bytes(std::size_t bytes, std::size_t alignment) const noexcept {
+    return maps_zeroed<Source> && route_of(bytes, alignment) == route::large ? large().last_fresh_bytes() : 0;
   }
 
   /// nullptr: no memory, and nothing has changed. `alignment` is a power of two.
@@ -195,7 +198,9 @@ class engine {
     if (!is_small(bytes, alignment)) return has_more_pages ? allocate_more(bytes, alignment) : nullptr;
     // What is free in active slabs, of other lanes perhaps, is in bins now.
     const std::uint32_t c = size_class(aligned_request(bytes, alignment));
-    return has_more_pages || store().all().first_with_slot(c) != nullptr ? small_.allocate(c) : nullptr;
+    if (!has_more_pages && store().all().first_with_slot(c) == nullptr) return nullptr;
+    void* slot = nullptr;
+    return small_.allocate_slots(c, &slot, 1, 0) != 0 ? slot : nullptr;
   }
 
   static bool is_possible(std::size_t bytes, std::size_t alignment) noexcept {
@@ -257,6 +262,7 @@ class engine {
       const bool is_right = entry != nullptr && is_slab(entry->kind)
                                 ? shapes[class_of_slab(entry->kind)].serves(aligned_request(bytes, alignment))
                                 : align_up(at_least_one(bytes), page_bytes) == usable_size(p);
+      if (!is_right && entry != nullptr) identity_.stop_in_miniheap(faults::wrong_size, p, bytes);
       if (!is_right) identity_.stop(faults::wrong_size, p, bytes);
     }
     deallocate_more(p);
@@ -289,7 +295,8 @@ class engine {
       const auto offset_bytes = static_cast<std::uint32_t>(address_of(p) - address_of(shape::memory_of(slab)));
       const std::uint64_t position = slots.position(offset_bytes);
       if (!slots.is_start(position)) identity_.stop_in_miniheap(faults::interior, p);
-      if (small_.is_free(*slab, slots.slot_of(position))) identity_.stop_in_miniheap(faults::double_free, p, slots.slot_bytes);
+      if (small_.is_free(*slab, slots.slot_of(position)))
+        identity_.stop_in_miniheap(faults::double_free, p, slots.slot_bytes);
     }
     return slots.slot_bytes;
   }

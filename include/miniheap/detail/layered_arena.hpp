@@ -99,18 +99,27 @@ class layered_arena {
 
   /// \name For one that looks after contents (detail/hardened_layer.hpp).
   ///@{
-  /// As `miniheap_arena::try_allocate`, and tells whether it is memory that the page source has just filled with zeros.
-  /// `alignment` is a power of two.
-  [[nodiscard]] void* try_allocate_fresh(std::size_t bytes, std::size_t alignment, bool& is_zeroed) noexcept {
-    is_zeroed = false;
+  /// As `miniheap_arena::try_allocate`, and tells how many bytes, at the end of the last page, the page source has
+  /// filled with zeros. `alignment` is a power of two.
+  [[nodiscard]] void* try_allocate_fresh(std::size_t bytes, std::size_t alignment, std::size_t& zeroed_bytes) noexcept {
+    zeroed_bytes = 0;
     if constexpr (is_fine_grained) {
       if (is_small(bytes, alignment)) return core_.allocate(lock_, bytes, alignment);
     }
     const entry_guard guard = enter();
     void* const p = core_.allocate(bytes, alignment);
-    is_zeroed = core_.is_last_zeroed(bytes, alignment);
+    if (p != nullptr) zeroed_bytes = core_.last_zeroed_bytes(bytes, alignment);
     return p;
   }
+
+  /// Whether the live allocation at `p` is a range of its own.
+  [[nodiscard]] bool is_large(const void* p) const noexcept {
+    const auto guard = enter_shared();
+    return core_.is_large(p);
+  }
+
+  /// Stops the program if the calling thread is inside code of the user's that this arena called.
+  void stop_callback() const noexcept { core_.supply().stop_callback(core_.identity()); }
 
   /// As a page source's.
   bool purge(void* p, std::size_t bytes) noexcept {

@@ -21,6 +21,18 @@
 #define MINIHEAP_HAS_ASAN
 #endif
 
+// ThreadSanitizer reports what is read on purpose while others may write.
+#if defined(__SANITIZE_THREAD__)
+#define MINIHEAP_WITHOUT_THREAD_SANITIZER __attribute__((noinline, no_sanitize("thread")))
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MINIHEAP_WITHOUT_THREAD_SANITIZER __attribute__((noinline, no_sanitize("thread")))
+#endif
+#endif
+#if !defined(MINIHEAP_WITHOUT_THREAD_SANITIZER)
+#define MINIHEAP_WITHOUT_THREAD_SANITIZER [[gnu::always_inline]]
+#endif
+
 #if defined(MINIHEAP_HAS_ASAN)
 #include <sanitizer/asan_interface.h>
 #elif defined(MINIHEAP_HAS_MSAN)
@@ -72,8 +84,9 @@ class memory_tools {
 #define MINIHEAP_UNWATCHED [[gnu::always_inline]]
   static constexpr bool are_built_in = false;
   [[gnu::always_inline]] static bool are_watching() noexcept { return __builtin_expect(is_valgrind_, 0) != 0; }
-  [[gnu::always_inline]] static void allocated(const void* p, std::size_t bytes, std::size_t) noexcept {
-    if (are_watching()) VALGRIND_MALLOCLIKE_BLOCK(p, bytes, 0, false);
+  /// All that is usable, which the program may ask for later.
+  [[gnu::always_inline]] static void allocated(const void* p, std::size_t, std::size_t usable_bytes) noexcept {
+    if (are_watching()) VALGRIND_MALLOCLIKE_BLOCK(p, usable_bytes, 0, false);
   }
   static void resized(const void*, std::size_t, std::size_t) noexcept {}
   static void zeroed(const void* p, std::size_t bytes) noexcept {

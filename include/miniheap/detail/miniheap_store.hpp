@@ -297,8 +297,9 @@ class miniheap_store {
     }
     descriptor& m = *::new (room) descriptor{memory, next_sequence_++, maps_zeroed<Source>};
     supply_.template protect_guards<shape>(memory);
-    if constexpr (!is_hardened) memory_tools::unused(shape::memory_of(m.map() + shape::head_pages), shape::usable_pages * page_bytes);
-    if (is_dense) {
+    if constexpr (!is_hardened)
+      memory_tools::unused(shape::memory_of(m.map() + shape::head_pages), shape::usable_pages * page_bytes);
+    if (is_dense && !is_hardened) {  // guards would break them
       supply_.prefer_huge_pages(memory, Config.miniheap_bytes);
       m.has_huge_pages = true;
     }

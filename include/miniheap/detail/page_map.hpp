@@ -55,7 +55,7 @@ static_assert(sizeof(page_entry) == 64);
 using page_entry_list = boost::intrusive::list<page_entry, boost::intrusive::constant_time_size<false>>;
 
 /// What follows from the size of a miniheap. `GuardEvery`: one page in so many is a **guard**, which nobody can access
-/// and no span covers, and another one lies right behind the page map; 0: none is.
+/// and no span covers, and so are the one right behind the page map and the last one; 0: none is.
 template <std::size_t MiniheapBytes, std::uint32_t GuardEvery = 0>
 struct geometry {
   static constexpr std::size_t miniheap_bytes = MiniheapBytes;
@@ -65,7 +65,7 @@ struct geometry {
 
   static constexpr bool is_guard(std::uint32_t page) noexcept {
     if constexpr (GuardEvery == 0) return false;
-    return page + 1 == head_pages || (page >= head_pages && page % GuardEvery == GuardEvery - 1);
+    return page + 1 == head_pages || page + 1 == pages || (page >= head_pages && page % GuardEvery == GuardEvery - 1);
   }
   /// The pages from `page`, which is none, up to the next guard.
   static constexpr std::uint32_t pages_to_guard(std::uint32_t page) noexcept {

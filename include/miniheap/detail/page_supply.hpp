@@ -3,9 +3,9 @@
 /// The page source of an arena together with the arena's account of it, and pools of records for what describes memory.
 #pragma once
 
-#include <miniheap/fault.hpp>
 #include <miniheap/detail/memory_tools.hpp>
 #include <miniheap/detail/units.hpp>
+#include <miniheap/fault.hpp>
 #include <miniheap/policy/concepts.hpp>
 
 #include <new>
@@ -66,8 +66,11 @@ class page_supply {
 
   bool unmap(void* p, std::size_t bytes) noexcept {
     const callback_guard guard = enter_callback();
-    if (!source_.unmap(p, bytes)) return false;
     memory_tools::gone(p, bytes);
+    if (!source_.unmap(p, bytes)) {
+      if constexpr (protecting_page_source<Source>) source_.unprotect(p, bytes);  // what stays is to be used again
+      return false;
+    }
     account(bytes, 0);
     return true;
   }
@@ -155,9 +158,9 @@ class page_supply {
   void* remap(void* p, std::size_t old_bytes, std::size_t new_bytes, std::size_t alignment) noexcept {
     if constexpr (remapping_page_source<Source>) {
       const callback_guard guard = enter_callback();
+      memory_tools::gone(p, old_bytes);
       void* const q = source_.remap(p, old_bytes, new_bytes, alignment);
       if (q == nullptr) return nullptr;
-      memory_tools::gone(p, old_bytes);
       memory_tools::gone(q, new_bytes);
       account(old_bytes, new_bytes);
       return q;

@@ -55,11 +55,6 @@ class [[gnu::visibility("hidden")]] process_arena {
     return nullptr;
   }
 
-  /// Stops the program where the arena's `check()` finds something. Nobody else is in a call.
-  static void verify() noexcept {
-    if (const check_result result = instance().check(); !result) instance().stop(result.broken, result.where, 0);
-  }
-
   template <class... Size>
   [[nodiscard, gnu::always_inline]] static bool deallocate_quickly([[maybe_unused]] void* p,
                                                                    [[maybe_unused]] Size... bytes) noexcept {
@@ -70,6 +65,11 @@ class [[gnu::visibility("hidden")]] process_arena {
     return false;
   }
   ///@}
+
+  /// Stops the program where the arena's `check()` finds something. Nobody else is in a call.
+  static void verify() noexcept {
+    if (const check_result result = instance().check(); !result) instance().stop(result.broken, result.where, 0);
+  }
 
  private:
   static Arena* object() noexcept { return std::launder(reinterpret_cast<Arena*>(memory_)); }

@@ -35,7 +35,8 @@ class quarantine {
   /// \name What waits; other threads may ask, and get what was true a moment ago.
   ///@{
   [[nodiscard]] std::size_t slots() const noexcept {
-    return __atomic_load_n(&last_, __ATOMIC_RELAXED) - __atomic_load_n(&first_, __ATOMIC_RELAXED);
+    const std::uint32_t count = __atomic_load_n(&last_, __ATOMIC_RELAXED) - __atomic_load_n(&first_, __ATOMIC_RELAXED);
+    return count < most ? count : 0;  // the owner went on in between
   }
   [[nodiscard]] std::size_t bytes() const noexcept { return __atomic_load_n(&bytes_, __ATOMIC_RELAXED); }
   ///@}

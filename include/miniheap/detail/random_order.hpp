@@ -18,7 +18,8 @@ class random_order {
   /// The index of a bit that is set in `bits`, which has one.
   [[nodiscard]] std::uint32_t choose(std::uint64_t bits) noexcept {
     const auto turn = static_cast<int>(next() >> 58);
-    return (static_cast<std::uint32_t>(std::countr_zero(std::rotr(bits, turn))) + static_cast<std::uint32_t>(turn)) % 64;
+    return (static_cast<std::uint32_t>(std::countr_zero(std::rotr(bits, turn))) + static_cast<std::uint32_t>(turn)) %
+           64;
   }
 
   void shuffle(void** all, std::uint32_t count) noexcept {

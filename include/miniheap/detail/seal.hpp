@@ -84,6 +84,15 @@ class sealer {
     return {bytes, std::size_t{1} << (about & 63)};
   }
 
+  /// Of what was opened: whether all between the fence and the seal is zero, too. O(usable - bytes).
+  [[nodiscard]] static bool is_clean_behind(const void* p, std::size_t usable_bytes, std::size_t bytes) noexcept {
+    const auto* const memory = static_cast<const std::byte*>(p);
+    for (std::size_t at = bytes + 16; at < usable_bytes - seal_bytes; ++at) {
+      if (memory[at] != std::byte{0}) return false;
+    }
+    return true;
+  }
+
   /// Whether there is nothing where the seal of a live allocation would be.
   [[nodiscard]] static bool is_open(const void* p, std::size_t usable_bytes) noexcept {
     return word_at(static_cast<const std::byte*>(p) + usable_bytes - seal_bytes) == 0;

@@ -4,8 +4,8 @@
 /// counted once.
 #pragma once
 
-#include <miniheap/fault.hpp>
 #include <miniheap/detail/slab.hpp>
+#include <miniheap/fault.hpp>
 
 namespace miniheap::detail {
 

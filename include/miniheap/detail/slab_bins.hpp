@@ -7,8 +7,8 @@
 /// the miniheap's lock and the set's, shared. All else here needs the set's, exclusively.
 #pragma once
 
-#include <miniheap/fault.hpp>
 #include <miniheap/detail/miniheap_store.hpp>
+#include <miniheap/fault.hpp>
 
 namespace miniheap::detail {
 

@@ -9,8 +9,8 @@
 
 #include <miniheap/detail/active_slabs.hpp>
 #include <miniheap/detail/counted_bins.hpp>
-#include <miniheap/fault.hpp>
 #include <miniheap/detail/parked_slots.hpp>
+#include <miniheap/fault.hpp>
 
 namespace miniheap::detail {
 

@@ -51,7 +51,6 @@ class stocked_arena {
   stocked_arena(const stocked_arena&) = delete;
   stocked_arena& operator=(const stocked_arena&) = delete;
 
-
   /// What a stock is filled from, and gives to: the arena, and what it hands out is in stock from then on.
   struct fill_source {
     const stocked_arena& self;
@@ -97,8 +96,8 @@ class stocked_arena {
   [[nodiscard, gnu::always_inline]] custody who_has() const noexcept { return custody{this}; }
 
   [[gnu::always_inline]] static void* to_program(void* p, std::uint32_t c, std::size_t bytes) noexcept {
-    if (custody::is_told) tools::allocated(p, at_least_one(bytes), bytes_of_stock_class(c));
     custody::to_program(p);
+    if (custody::is_told) tools::allocated(p, at_least_one(bytes), bytes_of_stock_class(c));
     return p;
   }
 
@@ -132,11 +131,19 @@ class stocked_arena {
         if (p != nullptr) return to_program(p, c, bytes);
       }
     }
-    void* p = arena_.try_allocate(bytes, alignment);
+    void* p = allocate_in_arena(c, bytes, alignment);
     if (p == nullptr) {
       flush();  // what is in stock may be what is missing
-      p = arena_.try_allocate(bytes, alignment);
+      p = allocate_in_arena(c, bytes, alignment);
     }
+    return p;
+  }
+
+  /// For the program. What has a stock class comes as stocks are filled: nothing stays claimed.
+  void* allocate_in_arena(std::uint32_t c, std::size_t bytes, std::size_t alignment) noexcept {
+    void* p = nullptr;
+    if (c != stock_classes) return arena_.allocate_batch(c, &p, 1) != 0 ? to_program(p, c, bytes) : nullptr;
+    p = arena_.try_allocate(bytes, alignment);
     if (p != nullptr) custody::to_program(p);
     return p;
   }
@@ -166,13 +173,22 @@ class stocked_arena {
     return q;
   }
 
-  [[gnu::noinline]] void* reallocate_in_arena(void* p, std::size_t bytes, std::size_t alignment) noexcept {
-    void* q = arena_.try_reallocate(p, bytes, alignment);
+  /// A slot stays, or floats: what is allocated for it lies where the arena wants it, and it goes back there.
+  [[gnu::noinline]] void* reallocate_in_arena(std::uint32_t c, void* p, std::size_t bytes,
+                                              std::size_t alignment) noexcept {
+    if (void* const q = resize_in_arena(p, bytes, alignment)) return q;
+    const std::uint32_t wanted = stock_class(bytes, alignment);
+    void* q = allocate_in_arena(wanted, bytes, alignment);
     if (q == nullptr) {
       flush();
-      q = arena_.try_reallocate(p, bytes, alignment);
+      q = allocate_in_arena(wanted, bytes, alignment);
     }
-    if (q != nullptr && q != p) custody::to_program(q, bytes);  // where the copy did not reach
+    if (q == nullptr) return nullptr;
+    const std::size_t old_bytes = bytes_of_stock_class(c);
+    if (custody::is_told) tools::resized(p, old_bytes, old_bytes);
+    std::memcpy(q, p, old_bytes < bytes ? old_bytes : bytes);
+    to_stock(p, c);  // where a second free would find it
+    arena_.deallocate_batch(c, &p, 1);
     return q;
   }
 

@@ -28,8 +28,8 @@ concept page_source = std::move_constructible<Source> && requires(Source source,
   noexcept->std::same_as<bool>;
 };
 
-/// Whether what a page source maps is filled with zeros, and so is what it has purged: it says so by `static constexpr
-/// bool maps_zeroed = true`. An arena then touches less memory.
+/// Whether what a page source maps is filled with zeros, and so is what it has purged, and what `remap` adds: it says
+/// so by `static constexpr bool maps_zeroed = true`. An arena then touches less memory.
 template <page_source Source>
 inline constexpr bool maps_zeroed = [] {
   if constexpr (requires { Source::maps_zeroed; }) {
