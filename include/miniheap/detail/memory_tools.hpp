@@ -53,8 +53,9 @@ class memory_tools {
   static bool are_watching() noexcept { return true; }
   /// The program may use the first `bytes` bytes of `usable_bytes`.
   static void allocated(const void* p, std::size_t bytes, std::size_t usable_bytes) noexcept {
+    // allow-word: region
     if (usable_bytes > bytes) __asan_poison_memory_region(static_cast<const char*>(p) + bytes, usable_bytes - bytes);
-    __asan_unpoison_memory_region(p, bytes);
+    __asan_unpoison_memory_region(p, bytes);  // allow-word: region
   }
   /// The same of one that keeps its contents.
   static void resized(const void* p, std::size_t bytes, std::size_t usable_bytes) noexcept {
@@ -63,10 +64,13 @@ class memory_tools {
   /// It is filled with zeros.
   static void zeroed(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
   /// An allocation is about to be freed: nobody may use it. `bytes` is what could be used.
+  // allow-word: region
   static void freed(const void* p, std::size_t bytes) noexcept { __asan_poison_memory_region(p, bytes); }
   /// Mapped, and not allocated.
+  // allow-word: region
   static void unused(const void* p, std::size_t bytes) noexcept { __asan_poison_memory_region(p, bytes); }
   /// About to be unmapped: it may become anybody's.
+  // allow-word: region
   static void gone(const void* p, std::size_t bytes) noexcept { __asan_unpoison_memory_region(p, bytes); }
 #elif defined(MINIHEAP_HAS_MSAN)
 #define MINIHEAP_UNWATCHED [[gnu::noinline, clang::no_sanitize("memory")]]
@@ -83,24 +87,24 @@ class memory_tools {
 #elif defined(MINIHEAP_HAS_VALGRIND)
 #define MINIHEAP_UNWATCHED [[gnu::always_inline]]
   static constexpr bool are_built_in = false;
-  [[gnu::always_inline]] static bool are_watching() noexcept { return __builtin_expect(is_valgrind_, 0) != 0; }
+  [[gnu::always_inline]] static bool are_watching() noexcept { return __builtin_expect(is_under_valgrind, 0) != 0; }
   /// All that is usable, which the program may ask for later.
   [[gnu::always_inline]] static void allocated(const void* p, std::size_t, std::size_t usable_bytes) noexcept {
-    if (are_watching()) VALGRIND_MALLOCLIKE_BLOCK(p, usable_bytes, 0, false);
+    if (are_watching()) VALGRIND_MALLOCLIKE_BLOCK(p, usable_bytes, 0, false);  // allow-word: block
   }
   static void resized(const void*, std::size_t, std::size_t) noexcept {}
   static void zeroed(const void* p, std::size_t bytes) noexcept {
     if (are_watching()) VALGRIND_MAKE_MEM_DEFINED(p, bytes);
   }
   [[gnu::always_inline]] static void freed(const void* p, std::size_t) noexcept {
-    if (are_watching()) VALGRIND_FREELIKE_BLOCK(p, 0);
+    if (are_watching()) VALGRIND_FREELIKE_BLOCK(p, 0);  // allow-word: block
   }
   static void unused(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
   static void gone(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
 
  private:
   static bool ask() noexcept { return RUNNING_ON_VALGRIND != 0; }
-  static inline const bool is_valgrind_ = ask();
+  static inline const bool is_under_valgrind = ask();
 #else
 #define MINIHEAP_UNWATCHED [[gnu::always_inline]]
   static constexpr bool are_built_in = false;

@@ -44,8 +44,7 @@ class small_allocations {
     return active.take_slot(shapes[c].slot_bytes, order_);
   }
 
-  /// Up to `want` slots of the size class, for a thread of a lane; fewer where there is no memory for more. O(slots)
-  /// mostly.
+  /// Up to `want` slots of the size class, for a thread of a lane; fewer where there is no memory. O(slots) mostly.
   std::uint32_t allocate_slots(std::uint32_t c, void** slots, std::uint32_t want, std::uint32_t lane) noexcept {
     active_slab& active = active_.of(lane, c);
     std::uint32_t count = 0;

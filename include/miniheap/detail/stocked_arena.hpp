@@ -12,6 +12,9 @@ namespace miniheap::detail {
 template <class Arena>
 class stocked_arena {
  public:
+  stocked_arena(const stocked_arena&) = delete;
+  stocked_arena& operator=(const stocked_arena&) = delete;
+
   /// A slot of the size class that is in stock, or nullptr.
   [[nodiscard, gnu::always_inline]] void* try_take(std::uint32_t size_class) noexcept {
     const place& mine = caches_.my_place();
@@ -48,8 +51,6 @@ class stocked_arena {
   template <class... Arguments>
   explicit stocked_arena(Arguments&&... arguments) : arena_{static_cast<Arguments&&>(arguments)...} {}
   ~stocked_arena() = default;
-  stocked_arena(const stocked_arena&) = delete;
-  stocked_arena& operator=(const stocked_arena&) = delete;
 
   /// What a stock is filled from, and gives to: the arena, and what it hands out is in stock from then on.
   struct fill_source {
