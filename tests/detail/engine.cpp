@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include <miniheap/detail/engine.hpp>
 #include <miniheap/miniheap.hpp>
@@ -53,4 +54,21 @@ TEST_CASE("engine: zeroed memory is zero wherever it comes from", "[engine]") {
       arena.deallocate(p);
     }
   }
+}
+
+TEST_CASE("engine: trim tries again what could not be unmapped, and leaves nothing", "[engine]") {
+  miniheap_arena<failing_source<>, no_lock, first_fit, fullest_first,
+                 arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}>
+      arena{"again"};
+  std::vector<void*> all;
+  for (int n = 0; n < 100; ++n) all.push_back(arena.allocate(7000));
+  arena.source().fail_one_in(1, 1);
+  for (void* const p : all) arena.deallocate(p);
+  CHECK(arena.stats().miniheaps > 1);
+  CHECK(arena.stats().allocations == 0);
+  arena.source().never_fail();
+  CHECK(arena.trim(1) == 0);  // a target: they wait
+  CHECK(arena.trim() > 0);
+  CHECK(arena.mapped_bytes() == 0);
+  CHECK(arena.check());
 }
