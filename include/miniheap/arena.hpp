@@ -254,9 +254,14 @@ class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitP
     return core_.usable_size(p);
   }
 
-  /// Before it is freed: afterwards it may be anybody's.
+  /// Before it is freed: afterwards it may be anybody's. Stops a callback where freeing does.
   [[gnu::always_inline]] void note_freed(const void* p) const noexcept {
-    if (is_watched && tools::are_watching()) tools::freed(p, usable_size_unwatched(p));
+    if (is_watched && tools::are_watching()) tools::freed(p, usable_size_to_free(p));
+  }
+  [[gnu::noinline]] std::size_t usable_size_to_free(const void* p) const noexcept {
+    if constexpr (is_fine_grained) return core_.usable_size(lock_, p);
+    const entry_guard guard = enter_fast();
+    return core_.usable_size(p);
   }
 
   /// Tools see an allocation stay, or another one.

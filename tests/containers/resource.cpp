@@ -35,6 +35,7 @@ TEST_CASE("resources are equal iff they share an arena", "[containers][resource]
   REQUIRE(a != b);
   REQUIRE(!a.is_equal(c));
   REQUIRE(!c.is_equal(a));
+  REQUIRE(&a.arena() == &one);
   REQUIRE(!a.is_equal(*std::pmr::new_delete_resource()));
 }
 

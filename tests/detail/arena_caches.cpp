@@ -9,6 +9,7 @@
 #include "catch.hpp"
 
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -102,4 +103,11 @@ TEST_CASE("arena_caches: in the child of a fork the caches of other threads are 
   __atomic_store_n(&is_over, true, __ATOMIC_SEQ_CST);
   for (std::thread& other : others) other.join();
   CHECK(arena->check());
+}
+
+TEST_CASE("arena_caches: what is asked of the arena behind them is the arena's answer", "[arena_caches]") {
+  const cached_arena arena;
+  CHECK(arena.name() == std::string{"unnamed"});
+  CHECK(arena.mapped_bytes() == 0);
+  CHECK(arena.mapped_bytes() == arena.source().counts().mapped_bytes);
 }

@@ -240,7 +240,6 @@ class small_allocations {
   [[gnu::noinline]] void deallocate_loud(page_entry& slab, std::uint32_t slot) noexcept {
     descriptor& m = miniheap_of(&slab);
     const std::uint32_t c = class_of_slab(slab.kind);
-    const bool was_full = slab.used == slab.slots;
     if (Checked && is_active(slab) && is_free(slab, slot)) {
       const std::size_t slot_bytes = shapes[c].slot_bytes;
       identity_.stop_in_miniheap(faults::double_free, shape::memory_of(&slab) + slot * slot_bytes, slot_bytes);
@@ -251,7 +250,7 @@ class small_allocations {
       return;
     }
     if constexpr (Checked) store_.supply().stop_callback(identity_);
-    if (was_full) return bins_.add_first(m, slab, slot);
+    if (slab.used == slab.slots) return bins_.add_first(m, slab, slot);
     const bool has_more_unused = bins_.put_back(m, slab, slot);
     if (used_slots(slab) == 1 && parked_.is_in(slab)) unpark(c);
     if (used_slots(slab) == 0) {
