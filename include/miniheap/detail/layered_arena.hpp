@@ -51,13 +51,19 @@ class layered_arena {
   /// different lanes get slots that do not lie side by side, as far as that costs little memory. O(want) mostly.
   [[nodiscard]] std::uint32_t allocate_batch(std::uint32_t stock_class, void** batch, std::uint32_t want,
                                              std::uint32_t lane = 0) noexcept {
-    if constexpr (is_fine_grained) return core_.allocate_batch(lock_, stock_class, batch, want, lane);
-    const entry_guard guard = enter();
-    return core_.allocate_batch(stock_class, batch, want, lane);
+    const std::uint32_t count = allocate_batch_unwatched(stock_class, batch, want, lane);
+    if constexpr (is_told) {
+      const std::size_t bytes = bytes_of_stock_class(stock_class);
+      for (std::uint32_t i = 0; i < count; ++i) memory_tools::allocated(batch[i], bytes, bytes);
+    }
+    return count;
   }
 
   /// Takes allocations of a stock class back. O(count) mostly.
   void deallocate_batch(std::uint32_t stock_class, void* const* batch, std::uint32_t count) noexcept {
+    if constexpr (is_told) {
+      for (std::uint32_t i = 0; i < count; ++i) memory_tools::freed(batch[i], bytes_of_stock_class(stock_class));
+    }
     if constexpr (is_fine_grained) return core_.deallocate_batch(lock_, stock_class, batch, count);
     const entry_guard guard = enter();
     core_.deallocate_batch(stock_class, batch, count);
@@ -170,6 +176,16 @@ class layered_arena {
       core_.supply().stop_callback(core_.identity());
     }
     return entry_guard{lock_, core_.identity(), lock_rank::set};
+  }
+
+  /// Valgrind hears of it when the program gets it.
+  static constexpr bool is_told = memory_tools::are_built_in && Config.checks != beneath_hardened;
+
+  std::uint32_t allocate_batch_unwatched(std::uint32_t stock_class, void** batch, std::uint32_t want,
+                                         std::uint32_t lane) noexcept {
+    if constexpr (is_fine_grained) return core_.allocate_batch(lock_, stock_class, batch, want, lane);
+    const entry_guard guard = enter();
+    return core_.allocate_batch(stock_class, batch, want, lane);
   }
 
   core core_;

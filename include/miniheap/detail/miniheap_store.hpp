@@ -30,7 +30,9 @@ class miniheap_store {
   using set = miniheap_set<shape, Fit, Selection, Lock>;
   using descriptor = typename set::descriptor;
 
-  explicit miniheap_store(Source source) : supply_{static_cast<Source&&>(source)} {}
+  explicit miniheap_store(Source source) : supply_{static_cast<Source&&>(source)} {
+    supply_.tells_tools = !is_hardened;
+  }
   miniheap_store(const miniheap_store&) = delete;
   miniheap_store& operator=(const miniheap_store&) = delete;
 
@@ -297,8 +299,7 @@ class miniheap_store {
     }
     descriptor& m = *::new (room) descriptor{memory, next_sequence_++, maps_zeroed<Source>};
     supply_.template protect_guards<shape>(memory);
-    if constexpr (!is_hardened)
-      memory_tools::unused(shape::memory_of(m.map() + shape::head_pages), shape::usable_pages * page_bytes);
+    supply_.note_unused(shape::memory_of(m.map() + shape::head_pages), shape::usable_pages * page_bytes);
     if (is_dense && !is_hardened) {  // guards would break them
       supply_.prefer_huge_pages(memory, Config.miniheap_bytes);
       m.has_huge_pages = true;

@@ -77,9 +77,11 @@ class page_supply {
 
   bool purge(void* p, std::size_t bytes) noexcept {
     const callback_guard guard = enter_callback();
-    if (!source_.purge(p, bytes)) return false;
-    purged_bytes_ += bytes;
-    return true;
+    memory_tools::gone(p, bytes);  // it may write there
+    const bool is_purged = source_.purge(p, bytes);
+    note_unused(p, bytes);
+    if (is_purged) purged_bytes_ += bytes;
+    return is_purged;
   }
 
   /// The same of many rows of pages, in few calls where the source can do that. Calls `refused(row)` for each that it
@@ -90,7 +92,9 @@ class page_supply {
     if constexpr (row_purging_page_source<Source>) {
       if (count > 1) {
         const callback_guard guard = enter_callback();
+        for (std::size_t n = 0; n < count; ++n) memory_tools::gone(rows[n].memory, rows[n].bytes);
         done = source_.purge_rows(rows, count);
+        for (std::size_t n = 0; n < count; ++n) note_unused(rows[n].memory, rows[n].bytes);
       }
       for (std::size_t n = 0; n < done; ++n) purged_bytes_ += rows[n].bytes;
     }
@@ -168,6 +172,12 @@ class page_supply {
       return nullptr;
     }
   }
+
+  /// Tools learn that memory is free; not those of a hardened arena.
+  void note_unused(const void* p, std::size_t bytes) const noexcept {
+    if (tells_tools) memory_tools::unused(p, bytes);
+  }
+  bool tells_tools = true;
 
  private:
   [[gnu::cold, gnu::noinline]] void stop_if_this_thread(const arena_identity& identity) const noexcept {
