@@ -154,7 +154,9 @@ class layered_arena {
   using entry_guard = lock_guard<set_lock>;
 
   template <class... Arguments>
-  explicit layered_arena(Arguments&&... arguments) : core_{static_cast<Arguments&&>(arguments)...} {}
+  explicit layered_arena(Arguments&&... arguments) : core_{static_cast<Arguments&&>(arguments)...} {
+    core_.supply().tells_tools = Config.checks != beneath_hardened;
+  }
   ~layered_arena() = default;
 
   /// Holds the lock of the set of miniheaps, and sees to it that no callback comes back in.

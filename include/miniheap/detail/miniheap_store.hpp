@@ -30,11 +30,7 @@ class miniheap_store {
   using set = miniheap_set<shape, Fit, Selection, Lock>;
   using descriptor = typename set::descriptor;
 
-  explicit miniheap_store(Source source) : supply_{static_cast<Source&&>(source)} {
-    supply_.tells_tools = !is_hardened;
-  }
-  miniheap_store(const miniheap_store&) = delete;
-  miniheap_store& operator=(const miniheap_store&) = delete;
+  explicit miniheap_store(Source source) : supply_{static_cast<Source&&>(source)} {}
 
   [[nodiscard]] auto& supply() noexcept { return supply_; }
   [[nodiscard]] const auto& supply() const noexcept { return supply_; }

@@ -173,11 +173,11 @@ class page_supply {
     }
   }
 
-  /// Tools learn that memory is free; not those of a hardened arena.
+  /// Tools learn that memory is free, where an arena will tell them what is allocated.
   void note_unused(const void* p, std::size_t bytes) const noexcept {
     if (tells_tools) memory_tools::unused(p, bytes);
   }
-  bool tells_tools = true;
+  bool tells_tools = false;
 
  private:
   [[gnu::cold, gnu::noinline]] void stop_if_this_thread(const arena_identity& identity) const noexcept {
