@@ -249,7 +249,7 @@ class page_stream {
     for (std::uint32_t n = 0; n < s.pages; ++n) {
       page& p = model_.pages[s.page + n];
       const bool becomes = unused[n] && !p.is_unused;
-      expect(becomes == ((pages >> n & 1u) != 0), "a page becomes unused with the last slot on it");
+      expect(becomes == ((std::uint32_t{pages} >> n & 1u) != 0), "a page becomes unused with the last slot on it");
       if (becomes) p.is_unused = p.is_dirty = true;
       more += becomes;
     }
