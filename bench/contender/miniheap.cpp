@@ -13,69 +13,43 @@ namespace bench {
 
 using unlocked_arena = miniheap::miniheap_arena<miniheap::mmap_source, miniheap::no_lock>;
 
-struct miniheap_no_lock : ordinary {
+/// A container's allocator holds the address of an arena that the contender has.
+template <class Arena>
+struct with_arena : ordinary {
+  explicit with_arena(std::size_t) {}
+
+  template <class T>
+  miniheap::miniheap_allocator<T, Arena> make() noexcept {
+    return arena_;
+  }
+
+ private:
+  Arena arena_{"bench"};
+};
+
+template <miniheap::check_level Level>
+using unlocked_arena_with = miniheap::miniheap_arena<miniheap::mmap_source, miniheap::no_lock, miniheap::first_fit,
+                                                     miniheap::fullest_first, miniheap::arena_config{.checks = Level}>;
+
+struct miniheap_no_lock : with_arena<unlocked_arena> {
   static constexpr const char* name = "miniheap_no_lock";
-
-  explicit miniheap_no_lock(std::size_t) {}
-
-  template <class T>
-  miniheap::miniheap_allocator<T, unlocked_arena> make() noexcept {
-    return arena_;
-  }
-
- private:
-  unlocked_arena arena_{"bench"};
+  using with_arena::with_arena;
 };
 
-struct miniheap_default : ordinary {
+struct miniheap_default : with_arena<miniheap::miniheap_arena<>> {
   static constexpr const char* name = "miniheap_default";
-
-  explicit miniheap_default(std::size_t) {}
-
-  template <class T>
-  miniheap::miniheap_allocator<T> make() noexcept {
-    return arena_;
-  }
-
- private:
-  miniheap::miniheap_arena<> arena_{"bench"};
+  using with_arena::with_arena;
 };
-
-using unchecked_arena =
-    miniheap::miniheap_arena<miniheap::mmap_source, miniheap::no_lock, miniheap::first_fit, miniheap::fullest_first,
-                             miniheap::arena_config{.checks = miniheap::check_level::none}>;
 
 // What the checks cost, by their absence.
-struct miniheap_unchecked : ordinary {
+struct miniheap_unchecked : with_arena<unlocked_arena_with<miniheap::check_level::none>> {
   static constexpr const char* name = "miniheap_unchecked";
-
-  explicit miniheap_unchecked(std::size_t) {}
-
-  template <class T>
-  miniheap::miniheap_allocator<T, unchecked_arena> make() noexcept {
-    return arena_;
-  }
-
- private:
-  unchecked_arena arena_{"bench"};
+  using with_arena::with_arena;
 };
 
-using hardened_arena =
-    miniheap::miniheap_arena<miniheap::mmap_source, miniheap::no_lock, miniheap::first_fit, miniheap::fullest_first,
-                             miniheap::arena_config{.checks = miniheap::check_level::hardened}>;
-
-struct miniheap_hardened : ordinary {
+struct miniheap_hardened : with_arena<unlocked_arena_with<miniheap::check_level::hardened>> {
   static constexpr const char* name = "miniheap_hardened";
-
-  explicit miniheap_hardened(std::size_t) {}
-
-  template <class T>
-  miniheap::miniheap_allocator<T, hardened_arena> make() noexcept {
-    return arena_;
-  }
-
- private:
-  hardened_arena arena_{"bench"};
+  using with_arena::with_arena;
 };
 
 inline unlocked_arena static_arena{"static"};

@@ -17,8 +17,8 @@ namespace miniheap {
 /// Only the destructor and `release()` need that no other thread is inside a call.
 ///
 /// To the arena a slot in stock is in use: `walk()` shows the stocks of other threads as allocations, `stats()` does
-/// not count them as live. A wrong free is stopped as the arena does it, though some only when the slot goes back to
-/// it.
+/// not count them as live. A wrong free is stopped as the arena does it; what is in any stock bears a mark
+/// (custody.hpp) that tells a second free, unless the program wrote over it.
 template <class Arena>
 class thread_cached : private detail::stocked_arena<Arena> {
   using base = detail::stocked_arena<Arena>;
@@ -72,9 +72,13 @@ class thread_cached : private detail::stocked_arena<Arena> {
 
   [[nodiscard]] void* try_allocate_zeroed(std::size_t bytes, std::size_t alignment = default_alignment) noexcept {
     if (stock_class(bytes, alignment) == detail::stock_classes) {
-      if (void* const p = arena_.try_allocate_zeroed(bytes, alignment)) return p;
-      this->flush();
-      return arena_.try_allocate_zeroed(bytes, alignment);
+      void* p = arena_.try_allocate_zeroed(bytes, alignment);
+      if (p == nullptr) {
+        this->flush();
+        p = arena_.try_allocate_zeroed(bytes, alignment);
+      }
+      if (p != nullptr && bytes < 2 * sizeof(std::uint64_t)) custody::to_program(p);  // else the mark is a zero
+      return p;
     }
     void* const p = try_allocate(bytes, alignment);
     return p == nullptr ? nullptr : std::memset(p, 0, bytes);

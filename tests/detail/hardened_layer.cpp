@@ -205,3 +205,28 @@ TEST_CASE("hardened: containers, malloc and threads", "[hardened]") {
   CHECK(arena.check());
   CHECK(arena.stats().allocations == 0);
 }
+
+TEMPLATE_TEST_CASE("hardened: statistics, frees and forks of several threads do not wait for each other for ever",
+                   "[hardened]", fine, cached) {
+  TestType arena;
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    for (int n = 0; n < 3000; ++n) static_cast<void>(arena.stats());
+  });
+  threads.emplace_back([&] {
+    for (int n = 0; n < 3000; ++n) {
+      arena.lock();  // as around a fork
+      arena.unlock();
+    }
+  });
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 1500; ++n) {
+        for (const std::size_t bytes : {0u, 40u, 70'000u}) arena.deallocate(arena.allocate(bytes), bytes);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(arena.stats().allocations == 0);
+  CHECK(arena.check());
+}

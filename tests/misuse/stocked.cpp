@@ -100,6 +100,11 @@ TEST_CASE("the mark of what is in stock is never mistaken", "[misuse]") {
       // No stock has what is aligned to more than a page; but it may lie where something in stock was.
       for (int n = 0; n < 20; ++n) all.push_back(arena.allocate_at_least(12 * KiB, 8 * KiB).ptr);
       for (int n = 0; n < 20; ++n) all.push_back(arena.allocate(16 * KiB, 16 * KiB));
+      for (int n = 0; n < 20; ++n) {
+        // Zeroed as far as was asked for, and then as long as what stocks have.
+        all.push_back(arena.try_allocate_zeroed(4, 8 * KiB));
+        all.back() = arena.reallocate(all.back(), 12 * KiB, 8 * KiB);
+      }
       for (std::size_t n = 0; n < all.size(); ++n) {
         if (n % 3 == 0) all[n] = arena.reallocate(all[n], 1 + n % 7 * 3000);  // often to where slots were, or shorter
       }

@@ -203,6 +203,7 @@ class hardened_layer : private sealed_arena<Inner, Config> {
     return inner_.try_dump(sink, format);
   }
 
+  /// The order of all locks: nobody takes one of them while holding one that stands below.
   void lock() const noexcept {
     empty_.lock();
     mutex_.lock();

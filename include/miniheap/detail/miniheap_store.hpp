@@ -31,6 +31,8 @@ class miniheap_store {
   using descriptor = typename set::descriptor;
 
   explicit miniheap_store(Source source) : supply_{static_cast<Source&&>(source)} {}
+  miniheap_store(const miniheap_store&) = delete;
+  miniheap_store& operator=(const miniheap_store&) = delete;
 
   [[nodiscard]] auto& supply() noexcept { return supply_; }
   [[nodiscard]] const auto& supply() const noexcept { return supply_; }

@@ -262,12 +262,13 @@ class sealed_arena {
   static void* at_offset(void* p, std::size_t bytes) noexcept { return static_cast<std::byte*>(p) + bytes; }
 
   void adjust(arena_stats& stats) const noexcept {
+    stats.allocations += empty_.count();  // before the other lock: see hardened_layer::lock
     const guard locked{mutex_};
     const std::size_t entries = (last_apart_.p != nullptr ? 1 : 0) + (waits_in_cache ? 0 : waiting_.slots());
     std::size_t bytes = last_apart_.bytes + (waits_in_cache ? 0 : waiting_.bytes());
     // Other threads go on meanwhile: what was freed since the statistics were made is live in them, or not in them.
     bytes = smaller(bytes, stats.live_bytes);
-    stats.allocations = stats.allocations - smaller(entries, stats.allocations) + empty_.count();
+    stats.allocations -= smaller(entries, stats.allocations);
     if (last_apart_.is_large && stats.mappings != 0) --stats.mappings;
     stats.live_bytes -= bytes;
     stats.cache_bytes += bytes;

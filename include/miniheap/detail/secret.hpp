@@ -12,7 +12,7 @@
 
 namespace miniheap::detail {
 
-/// Scatters a number over all 64 bits: the second half of D. Stafford's variant 13 of MurmurHash3's finaliser (2011).
+/// Scatters a number over all 64 bits: the first half of D. Stafford's variant 13 of MurmurHash3's finaliser (2011).
 constexpr std::uint64_t scatter(std::uint64_t n) noexcept {
   n = (n ^ n >> 30) * 0xbf58476d1ce4e5b9u;
   return n ^ n >> 27;
