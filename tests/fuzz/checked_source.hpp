@@ -119,7 +119,7 @@ class checked_source : public miniheap::detail::source_wrapper<Source> {
   bool purge(void* p, std::size_t bytes) noexcept {
     record_->expect_mapped("purge", p, bytes);
     if (record_->refuses() || !this->inner_.purge(p, bytes)) return false;
-    spoil(p, bytes);
+    if (!checked_source::maps_zeroed) spoil(p, bytes);
     return true;
   }
 
