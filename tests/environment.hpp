@@ -17,3 +17,11 @@ inline std::optional<std::uint64_t> number_from_environment(const char* name) {
 inline std::uint64_t wanted_operations() {
   return number_from_environment("MINIHEAP_TEST_OPERATIONS").value_or(10'000'000);
 }
+
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool is_thread_sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool is_thread_sanitized = __has_feature(thread_sanitizer);
+#else
+inline constexpr bool is_thread_sanitized = false;
+#endif

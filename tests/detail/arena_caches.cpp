@@ -7,6 +7,7 @@
 
 #include "cached_arena.hpp"
 #include "catch.hpp"
+#include "environment.hpp"
 
 #include <optional>
 #include <string>
@@ -17,11 +18,8 @@ using namespace miniheap;
 
 namespace {
 
-#ifdef __SANITIZE_THREAD__
-constexpr int threads_in_child = 0;  // it gives up on a process that forks and then starts threads
-#else
-constexpr int threads_in_child = 3;
-#endif
+// ThreadSanitizer gives up on a process that forks and then starts threads.
+constexpr int threads_in_child = is_thread_sanitized ? 0 : 3;
 
 }  // namespace
 

@@ -26,7 +26,25 @@ struct row_source : mmap_source {
   }
 };
 
+template <class Source>
+inline constexpr bool all_begin_by_themselves =
+    std::is_default_constructible_v<counting_source<Source>>&& std::is_default_constructible_v<failing_source<Source>>&&
+        std::is_constructible_v<limited_source<Source>, std::size_t>;
+template <class Source>
+inline constexpr bool all_take_one =
+    std::is_constructible_v<counting_source<Source>, Source>&& std::is_constructible_v<failing_source<Source>, Source>&&
+        std::is_constructible_v<limited_source<Source>, std::size_t, Source>;
+
 }  // namespace
+
+TEST_CASE("source wrappers: begin by themselves where the source inside does", "[source_wrappers]") {
+  STATIC_REQUIRE(all_begin_by_themselves<mmap_source>);
+  STATIC_REQUIRE_FALSE(std::is_default_constructible_v<counting_source<buffer_source>>);
+  STATIC_REQUIRE_FALSE(std::is_default_constructible_v<failing_source<counting_source<buffer_source>>>);
+  STATIC_REQUIRE_FALSE(std::is_constructible_v<limited_source<buffer_source>, std::size_t>);
+  STATIC_REQUIRE(all_take_one<mmap_source>);
+  STATIC_REQUIRE(all_take_one<buffer_source>);
+}
 
 TEST_CASE("counting_source: counts calls, and bytes of calls that succeed", "[source_wrappers]") {
   counting_source<failing_source<>> source{failing_source<>{}};

@@ -13,8 +13,8 @@ using namespace miniheap;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::size_t stack_bytes = 256 * KiB;  // they need more themselves
+#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::size_t stack_bytes = 256 * KiB;  // each variable has a place of its own, and sanitizers need more
 #else
 constexpr std::size_t stack_bytes = 16 * KiB;  // PTHREAD_STACK_MIN
 #endif

@@ -64,8 +64,11 @@ struct geometry {
       static_cast<std::uint32_t>(pages_for(pages * sizeof(page_entry))) + (GuardEvery != 0 ? 1 : 0);
 
   static constexpr bool is_guard(std::uint32_t page) noexcept {
-    if constexpr (GuardEvery == 0) return false;
-    return page + 1 == head_pages || page + 1 == pages || (page >= head_pages && page % GuardEvery == GuardEvery - 1);
+    if constexpr (GuardEvery == 0) {
+      return false;
+    } else {
+      return page + 1 == head_pages || page + 1 == pages || (page >= head_pages && page % GuardEvery == GuardEvery - 1);
+    }
   }
   /// The pages from `page`, which is none, up to the next guard.
   static constexpr std::uint32_t pages_to_guard(std::uint32_t page) noexcept {

@@ -27,6 +27,7 @@ class source_wrapper {
  public:
   static constexpr bool maps_zeroed = miniheap::maps_zeroed<Source>;
 
+  source_wrapper() requires std::default_initializable<Source> : inner_{} {}
   explicit source_wrapper(Source source) : inner_{static_cast<Source&&>(source)} {}
 
   void populate(void* p, std::size_t bytes) noexcept requires hinted_page_source<Source> { inner_.populate(p, bytes); }
@@ -57,7 +58,8 @@ class source_wrapper {
 template <page_source Source = mmap_source>
 class counting_source : public detail::source_wrapper<Source> {
  public:
-  explicit counting_source(Source source = Source{}) : detail::source_wrapper<Source>{static_cast<Source&&>(source)} {}
+  counting_source() = default;
+  explicit counting_source(Source source) : detail::source_wrapper<Source>{static_cast<Source&&>(source)} {}
 
   void* map(std::size_t bytes, std::size_t alignment) noexcept {
     ++counts_.map_calls;
@@ -114,7 +116,9 @@ class counting_source : public detail::source_wrapper<Source> {
 template <page_source Source = mmap_source>
 class limited_source : public detail::source_wrapper<Source> {
  public:
-  explicit limited_source(std::size_t limit_bytes, Source source = Source{})
+  explicit limited_source(std::size_t limit_bytes) requires std::default_initializable<Source>
+      : free_bytes_{limit_bytes} {}
+  limited_source(std::size_t limit_bytes, Source source)
       : detail::source_wrapper<Source>{static_cast<Source&&>(source)}, free_bytes_{limit_bytes} {}
 
   void* map(std::size_t bytes, std::size_t alignment) noexcept {
@@ -156,7 +160,8 @@ class limited_source : public detail::source_wrapper<Source> {
 template <page_source Source = mmap_source>
 class failing_source : public detail::source_wrapper<Source> {
  public:
-  explicit failing_source(Source source = Source{}) : detail::source_wrapper<Source>{static_cast<Source&&>(source)} {}
+  failing_source() = default;
+  explicit failing_source(Source source) : detail::source_wrapper<Source>{static_cast<Source&&>(source)} {}
 
   /// The `n`-th call from now fails, and so do those after it, `times` in all; 1 is the next. All four verbs count.
   void fail_at(std::uint64_t n, std::uint64_t times = 1) noexcept {
