@@ -88,12 +88,15 @@ class arena_stream {
     }
   }
 
+  std::size_t choose_size(input& in) const { return std::max(choose_bytes(in), least_bytes_); }
+  std::size_t near_size(input& in, std::size_t bytes) const { return std::max(in.below(2 * bytes + 2), least_bytes_); }
+
   /// In this operation.
   [[nodiscard]] bool was_refused() const { return source_.refusals() != refusals_before_; }
 
   void allocate(input& in) {
     const std::size_t how = in.below(6);
-    const std::size_t bytes = choose_bytes(in);
+    const std::size_t bytes = choose_size(in);
     allocate(how, bytes, how < 2 ? miniheap::default_alignment : choose_alignment(in));
   }
 
@@ -135,7 +138,7 @@ class arena_stream {
 
   /// Many of one size, so that slabs and miniheaps fill.
   void allocate_some(input& in) {
-    const std::size_t bytes = choose_bytes(in);
+    const std::size_t bytes = choose_size(in);
     for (std::size_t n = in.byte(); n != 0 && shadow_.live_bytes() < arena_.source_limit_bytes() / 2; --n) {
       allocate(5, bytes, miniheap::default_alignment);
     }
@@ -184,7 +187,7 @@ class arena_stream {
     std::byte* const p = choose(in);
     const model::allocation a = shadow_[p];
     const std::size_t how = in.below(8);
-    const std::size_t bytes = how < 3 ? a.bytes : how < 5 ? in.below(2 * a.bytes + 2) : choose_bytes(in);
+    const std::size_t bytes = how < 3 ? a.bytes : how < 5 ? near_size(in, a.bytes) : choose_size(in);
     const std::size_t alignment = how == 7 ? choose_alignment(in) : a.alignment;
     void* q = nullptr;
     try {
@@ -198,7 +201,7 @@ class arena_stream {
 
   void resize(input& in) {
     std::byte* const p = choose(in);
-    const std::size_t bytes = in.one_in(2) ? choose_bytes(in) : in.below(2 * shadow_[p].bytes + 2);
+    const std::size_t bytes = in.one_in(2) ? choose_size(in) : near_size(in, shadow_[p].bytes);
     const std::size_t alignment = shadow_[p].alignment;
     const bool is_small = miniheap::detail::is_small(shadow_[p].usable_bytes, alignment);
     if (void* const q = arena_.try_resize(p, bytes, alignment)) {
@@ -298,6 +301,8 @@ class arena_stream {
   source_record& source_;
   model::shadow shadow_{arena_};
   bool looks_often_;
+  // What is of no bytes to a hardened arena lies where nobody can look: tests/misuse/hardened.cpp.
+  std::size_t least_bytes_ = arena_.config().checks == miniheap::check_level::hardened ? 1 : 0;
   std::size_t refusals_before_ = 0;
 };
 

@@ -28,6 +28,13 @@ inline constexpr arena_config adapting{.miniheap_bytes = 64 * KiB,
                                        .float_limit_bytes = 8 * KiB,
                                        .float_gain_levels = 1,
                                        .thread_cache_bytes = 64 * KiB};
+inline constexpr arena_config hardened{.miniheap_bytes = 64 * KiB,
+                                       .reserve_floor_bytes = 64 * KiB,
+                                       .reserve_ceiling_bytes = 64 * KiB,
+                                       .thread_cache_bytes = 64 * KiB,
+                                       .checks = check_level::hardened,
+                                       .quarantine_bytes = 8 * KiB,
+                                       .guard_every_pages = 16};
 static_assert(bare.miniheap_bytes == 64 * KiB && floating.miniheap_bytes == 64 * KiB &&
               unchecked.miniheap_bytes == 64 * KiB && unchecked.checks == check_level::none);
 
@@ -48,7 +55,10 @@ using arenas =
                thread_cached<arena_of<mmap_source, coarse_lock<>, first_fit, fullest_first, adapting>>,           //
                thread_cached<arena_of<buffer_source, no_lock, first_fit, fullest_first, bare>>,                   //
                thread_cached<arena_of<buffer_source, coarse_lock<>, best_fit, lowest_address_first, unchecked>>,  //
-               thread_cached<arena_of<mmap_source, fine_grained_lock, good_fit, emptiest_first, floating>>>;
+               thread_cached<arena_of<mmap_source, fine_grained_lock, good_fit, emptiest_first, floating>>,       //
+               arena_of<mmap_source, no_lock, first_fit, fullest_first, hardened>,                                //
+               arena_of<buffer_source, fine_grained_lock, good_fit, emptiest_first, hardened>,                    //
+               thread_cached<arena_of<mmap_source, coarse_lock<>, best_fit, fullest_first, hardened>>>;
 
 template <class Source>
 checked_source<Source> make_source(source_record& record) {

@@ -12,7 +12,7 @@ class fuzzed_arena : public model::tested_arena {
   virtual void* try_allocate_zeroed(std::size_t bytes, std::size_t alignment) = 0;
   virtual std::size_t trim_to(std::size_t target_bytes) = 0;
 
-  /// Whether it is a layer that keeps allocations in stock, which a walk and a check give back.
+  /// Whether it is a layer that keeps allocations in stock or in quarantine, which a walk and a check give back.
   virtual bool has_stock() = 0;
 
   /// What a layer calls. An arena that is a layer itself has none of it.
@@ -29,7 +29,8 @@ class fuzzed_arena : public model::tested_arena {
 
 template <class Arena>
 class fuzzed : public model::tested<Arena, fuzzed_arena> {
-  static constexpr bool is_layer = requires(Arena arena) { arena.flush(); };
+  static constexpr bool is_quick = requires(Arena arena, void* p) { arena.try_deallocate_quickly(p); };
+  static constexpr bool is_layer = !requires(Arena arena, void* p) { arena.stock_class_of(p); };
 
  public:
   using model::tested<Arena, fuzzed_arena>::tested;
@@ -60,11 +61,11 @@ class fuzzed : public model::tested<Arena, fuzzed_arena> {
   }
 
   void* try_allocate_quickly(std::size_t bytes) override {
-    if constexpr (is_layer) return this->arena_.try_allocate_quickly(bytes);
+    if constexpr (is_quick) return this->arena_.try_allocate_quickly(bytes);
     return nullptr;
   }
   bool try_deallocate_quickly(void* p) override {
-    if constexpr (is_layer) return this->arena_.try_deallocate_quickly(p);
+    if constexpr (is_quick) return this->arena_.try_deallocate_quickly(p);
     return false;
   }
 };
