@@ -44,15 +44,26 @@ constexpr std::size_t index_of() noexcept {
   return index;
 }
 
+template <class Fit>
+constexpr std::size_t index_of_fit() noexcept {
+  return index_of<Fit, miniheap::first_fit, miniheap::best_fit, miniheap::good_fit, miniheap::next_fit>();
+}
+template <class Selection>
+constexpr std::size_t index_of_selection() noexcept {
+  return index_of<Selection, miniheap::fullest_first, miniheap::lowest_address_first, miniheap::emptiest_first,
+                  miniheap::newest_first>();
+}
+template <class Source>
+constexpr std::size_t index_of_source() noexcept {
+  return index_of<Source, miniheap::mmap_source, miniheap::buffer_source>();
+}
+
 /// Each policy meets each configuration in some combination.
 template <class Source, class Fit, class Selection>
 constexpr miniheap::arena_config configuration_of() noexcept {
-  using namespace miniheap;
-  constexpr std::size_t fit = index_of<Fit, first_fit, best_fit, good_fit, next_fit>();
-  constexpr std::size_t selection =
-      index_of<Selection, fullest_first, lowest_address_first, emptiest_first, newest_first>();
-  constexpr std::size_t source = index_of<Source, mmap_source, buffer_source>();
-  return configurations[(fit + 2 * selection + 3 * source + selection / 3) % std::size(configurations)];
+  constexpr std::size_t selection = index_of_selection<Selection>();
+  return configurations[(index_of_fit<Fit>() + 2 * selection + 3 * index_of_source<Source>() + selection / 3) %
+                        std::size(configurations)];
 }
 
 /// Memory that a `buffer_source` hands out, aligned as no arena needs it.
@@ -90,23 +101,36 @@ void run_arena(std::size_t buffer_bytes) {
   });
 }
 
-/// Runs the model test over arenas of these policies: without a lock, and with a mutex and little memory; one fit also
-/// with a thread cache in front, and with a lock for each miniheap; another one hardened, in all three ways.
+/// Runs the model test over an arena of these policies: over one source without a lock, over the other with a mutex and
+/// little memory. One fit also with a thread cache in front, or with a lock for each miniheap; another one hardened, in
+/// one of three ways. So each policy meets each other one, and each way and level.
 template <class Source, class Fit, class Selection>
 void run() {
   using namespace miniheap;
   using lock = std::conditional_t<std::is_same_v<Fit, next_fit>, coarse_lock<std::mutex>, coarse_lock<>>;
   constexpr std::size_t few_bytes = configuration_of<Source, Fit, Selection>().miniheap_bytes * 24;
-  run_arena<Source, arena_of<Source, no_lock, Fit, Selection>>(32 * MiB);
-  run_arena<Source, arena_of<Source, lock, Fit, Selection>>(few_bytes);
+  constexpr std::size_t fit = index_of_fit<Fit>();
+  constexpr std::size_t selection = index_of_selection<Selection>();
+  constexpr std::size_t source = index_of_source<Source>();
+  constexpr bool is_even = (fit + selection + source) % 2 == 0;
+  if constexpr (is_even) {
+    run_arena<Source, arena_of<Source, no_lock, Fit, Selection>>(32 * MiB);
+  } else {
+    run_arena<Source, arena_of<Source, lock, Fit, Selection>>(few_bytes);
+  }
   if constexpr (std::is_same_v<Fit, first_fit>) {
-    run_arena<Source, thread_cached<arena_of<Source, no_lock, Fit, Selection>>>(few_bytes);
-    run_arena<Source, arena_of<Source, fine_grained_lock, Fit, Selection>>(few_bytes);
+    if constexpr (is_even) {
+      run_arena<Source, thread_cached<arena_of<Source, lock, Fit, Selection>>>(few_bytes);
+    } else {
+      run_arena<Source, arena_of<Source, fine_grained_lock, Fit, Selection>>(few_bytes);
+    }
   }
   if constexpr (std::is_same_v<Fit, best_fit>) {
-    run_arena<Source, hardened_arena_of<Source, no_lock, Fit, Selection>>(few_bytes);
-    run_arena<Source, thread_cached<hardened_arena_of<Source, lock, Fit, Selection>>>(few_bytes);
-    run_arena<Source, hardened_arena_of<Source, fine_grained_lock, Fit, Selection>>(few_bytes);
+    constexpr std::size_t way = (selection + source) % 3;
+    if constexpr (way == 0) run_arena<Source, hardened_arena_of<Source, no_lock, Fit, Selection>>(few_bytes);
+    if constexpr (way == 1)
+      run_arena<Source, thread_cached<hardened_arena_of<Source, lock, Fit, Selection>>>(few_bytes);
+    if constexpr (way == 2) run_arena<Source, hardened_arena_of<Source, fine_grained_lock, Fit, Selection>>(few_bytes);
   }
 }
 
