@@ -22,13 +22,11 @@ class random_order {
            64;
   }
 
+  /// Each among its 16 neighbours: what is allocated together stays together, as caches and pages like it.
   void shuffle(void** all, std::uint32_t count) noexcept {
-    for (std::uint32_t n = count; n > 1; --n) {
-      const auto other = static_cast<std::uint32_t>((next() >> 32) * n >> 32);
-      void* const moved = all[n - 1];
-      all[n - 1] = all[other];
-      all[other] = moved;
-    }
+    constexpr std::uint32_t neighbours = 16;
+    for (; count > neighbours; all += neighbours, count -= neighbours) shuffle_all(all, neighbours);
+    shuffle_all(all, count);
   }
 
  private:
@@ -36,6 +34,15 @@ class random_order {
     const std::uint64_t n = __atomic_load_n(&state_, __ATOMIC_RELAXED) + 0x9e3779b97f4a7c15u;  // 2^64 / golden ratio
     __atomic_store_n(&state_, n, __ATOMIC_RELAXED);
     return scatter(n);
+  }
+
+  [[gnu::noinline]] void shuffle_all(void** all, std::uint32_t count) noexcept {
+    for (std::uint32_t n = count; n > 1; --n) {
+      const auto other = static_cast<std::uint32_t>((next() >> 32) * n >> 32);
+      void* const moved = all[n - 1];
+      all[n - 1] = all[other];
+      all[other] = moved;
+    }
   }
 
   std::uint64_t state_ = process_secret() ^ scatter(address_of(this));
