@@ -267,9 +267,9 @@ class miniheap_arena : public detail::layered_arena<PageSource, LockPolicy, FitP
   /// Tools see an allocation stay, or another one.
   [[gnu::noinline]] void* reallocate_watched(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     const std::size_t old_bytes = usable_size_unwatched(p);
-    void* q = tools::are_built_in ? this->try_resize(p, bytes, alignment) : nullptr;
+    void* q = this->try_resize(p, bytes, alignment);
     if (q != nullptr) {
-      tools::resized(q, detail::at_least_one(bytes), usable_size_unwatched(q));
+      tools::moved(p, old_bytes, q, detail::at_least_one(bytes), usable_size_unwatched(q));
       return q;
     }
     q = try_allocate(bytes, alignment);

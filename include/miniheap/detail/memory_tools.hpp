@@ -61,6 +61,11 @@ class memory_tools {
   static void resized(const void* p, std::size_t bytes, std::size_t usable_bytes) noexcept {
     allocated(p, bytes, usable_bytes);
   }
+  /// One of `old_bytes` usable bytes at `p` lies at `q` now, perhaps where it was, with its contents.
+  static void moved(const void* /*p*/, std::size_t /*old_bytes*/, const void* q, std::size_t bytes,
+                    std::size_t usable_bytes) noexcept {
+    allocated(q, bytes, usable_bytes);
+  }
   /// It is filled with zeros.
   static void zeroed(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
   /// An allocation is about to be freed: nobody may use it. `bytes` is what could be used.
@@ -80,6 +85,8 @@ class memory_tools {
     __msan_allocated_memory(p, bytes);
   }
   static void resized(const void* /*p*/, std::size_t /*bytes*/, std::size_t /*usable_bytes*/) noexcept {}
+  static void moved(const void* /*p*/, std::size_t /*old_bytes*/, const void* /*q*/, std::size_t /*bytes*/,
+                    std::size_t /*usable_bytes*/) noexcept {}
   static void zeroed(const void* p, std::size_t bytes) noexcept { __msan_unpoison(p, bytes); }
   static void freed(const void* p, std::size_t bytes) noexcept { __msan_allocated_memory(p, bytes); }
   static void unused(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
@@ -93,14 +100,29 @@ class memory_tools {
     if (are_watching()) VALGRIND_MALLOCLIKE_BLOCK(p, usable_bytes, 0, false);  // allow-word: block
   }
   static void resized(const void*, std::size_t, std::size_t) noexcept {}
+  static void moved(const void* p, std::size_t old_bytes, const void* q, std::size_t,
+                    std::size_t usable_bytes) noexcept {
+    if (!are_watching()) return;
+    if (p == q) {
+      VALGRIND_RESIZEINPLACE_BLOCK(p, old_bytes, usable_bytes, 0);  // allow-word: block
+    } else {
+      VALGRIND_FREELIKE_BLOCK(p, 0);                         // allow-word: block
+      VALGRIND_MALLOCLIKE_BLOCK(q, usable_bytes, 0, false);  // allow-word: block
+      VALGRIND_MAKE_MEM_DEFINED(q, old_bytes < usable_bytes ? old_bytes : usable_bytes);
+    }
+  }
   static void zeroed(const void* p, std::size_t bytes) noexcept {
     if (are_watching()) VALGRIND_MAKE_MEM_DEFINED(p, bytes);
   }
   [[gnu::always_inline]] static void freed(const void* p, std::size_t) noexcept {
     if (are_watching()) VALGRIND_FREELIKE_BLOCK(p, 0);  // allow-word: block
   }
-  static void unused(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
-  static void gone(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
+  static void unused(const void* p, std::size_t bytes) noexcept {
+    if (are_watching()) VALGRIND_MAKE_MEM_NOACCESS(p, bytes);
+  }
+  static void gone(const void* p, std::size_t bytes) noexcept {
+    if (are_watching()) VALGRIND_MAKE_MEM_DEFINED(p, bytes);
+  }
 
  private:
   static bool ask() noexcept { return RUNNING_ON_VALGRIND != 0; }
@@ -111,6 +133,8 @@ class memory_tools {
   static constexpr bool are_watching() noexcept { return false; }
   static void allocated(const void* /*p*/, std::size_t /*bytes*/, std::size_t /*usable_bytes*/) noexcept {}
   static void resized(const void* /*p*/, std::size_t /*bytes*/, std::size_t /*usable_bytes*/) noexcept {}
+  static void moved(const void* /*p*/, std::size_t /*old_bytes*/, const void* /*q*/, std::size_t /*bytes*/,
+                    std::size_t /*usable_bytes*/) noexcept {}
   static void zeroed(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
   static void freed(const void* /*p*/, std::size_t /*bytes*/) noexcept {}
   static void unused(const void* /*p*/, std::size_t /*bytes*/) noexcept {}

@@ -167,10 +167,10 @@ class stocked_arena {
 
   /// As far as that takes no copy.
   void* resize_in_arena(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+    const bool is_watched = custody::is_told && tools::are_watching();
+    const std::size_t old_bytes = is_watched ? arena_.usable_size(p) : 0;
     void* const q = arena_.try_resize(p, bytes, alignment);
-    if (custody::is_told && tools::are_watching() && q != nullptr) {
-      tools::resized(q, at_least_one(bytes), arena_.usable_size(q));
-    }
+    if (is_watched && q != nullptr) tools::moved(p, old_bytes, q, at_least_one(bytes), arena_.usable_size(q));
     return q;
   }
 
