@@ -17,9 +17,9 @@ class random_order {
 
   /// The index of a bit that is set in `bits`, which has one.
   [[nodiscard]] std::uint32_t choose(std::uint64_t bits) noexcept {
-    const auto turn = static_cast<int>(next() >> 58);
-    return (static_cast<std::uint32_t>(std::countr_zero(std::rotr(bits, turn))) + static_cast<std::uint32_t>(turn)) %
-           64;
+    const auto turn = static_cast<std::uint32_t>(next() >> 58);
+    const std::uint64_t turned = bits >> turn | bits << ((64 - turn) % 64);
+    return (static_cast<std::uint32_t>(std::countr_zero(turned)) + turn) % 64;
   }
 
   /// Each among its 16 neighbours: what is allocated together stays together, as caches and pages like it.
