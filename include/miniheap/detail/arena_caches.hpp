@@ -11,9 +11,9 @@
 namespace miniheap::detail {
 
 /// The arena outlives its caches' last slot: this is destroyed first. Lists and `key_` change under the registry's
-/// lock.
+/// lock. Every call of every thread reads `key_`, so it lies in no cache line with what the arena changes.
 template <class Arena>
-class arena_caches {
+class alignas(cache_line_bytes) arena_caches {
  public:
   explicit arena_caches(Arena& arena) noexcept : arena_{arena} {
     const registry_guard guard{registry_};

@@ -37,7 +37,7 @@ using page_entry_hook = boost::intrusive::list_base_hook<boost::intrusive::link_
 
 inline constexpr std::uint32_t slot_words = 4;
 
-struct alignas(64) page_entry : page_entry_hook {
+struct alignas(cache_line_bytes) page_entry : page_entry_hook {
   union {
     std::uint64_t free[slot_words];
     void* descriptor;
@@ -50,7 +50,7 @@ struct alignas(64) page_entry : page_entry_hook {
   std::uint32_t pages;  // length of the used span, in its first entry
   std::uint8_t lane;    // of a slab: see active_slabs.hpp
 };
-static_assert(sizeof(page_entry) == 64);
+static_assert(sizeof(page_entry) == cache_line_bytes);
 
 using page_entry_list = boost::intrusive::list<page_entry, boost::intrusive::constant_time_size<false>>;
 

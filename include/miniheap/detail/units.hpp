@@ -13,6 +13,9 @@ namespace miniheap::detail {
 /// Our unit in the page map, and the operating system's page on x86-64.
 inline constexpr std::size_t page_bytes = 4096;
 
+/// What processors pass to each other: what one thread reads all the time had better share none with what others write.
+inline constexpr std::size_t cache_line_bytes = 64;
+
 template <class Unsigned>
 constexpr Unsigned align_down(Unsigned n, std::size_t power_of_two) noexcept {
   return static_cast<Unsigned>(n & ~static_cast<Unsigned>(power_of_two - 1));
