@@ -96,7 +96,7 @@ TEST_CASE("page_ranges: each page is what it was made last, and idle neighbours 
         live.emplace(address, moved);
       }
     } else if (dice < 9) {
-      if (page_range* const found = ranges.shortest_idle(pages * page_bytes)) {
+      if (page_range* const found = ranges.lowest_idle(pages * page_bytes)) {
         REQUIRE(found->bytes >= pages * page_bytes);
         if (!found->is_clean && dice == 8) {
           ranges.make_clean(*found);
@@ -133,6 +133,24 @@ TEST_CASE("page_ranges: each page is what it was made last, and idle neighbours 
     }
     REQUIRE(live_bytes == expected.bytes_of(state::live));
   }
+}
+
+TEST_CASE("page_ranges: of eight that are long enough the lowest, not the shortest", "[page_ranges]") {
+  supply s{failing_source<>{}};
+  page_ranges ranges;
+  const auto add_idle = [&](std::size_t first_page, std::size_t pages) {
+    ranges.make_idle(*ranges.add(s, first_page * page_bytes, pages * page_bytes));
+  };
+  REQUIRE(ranges.lowest_idle(page_bytes) == nullptr);
+  add_idle(10, 1);
+  add_idle(20, 9);
+  add_idle(40, 3);
+  REQUIRE(ranges.lowest_idle(page_bytes)->address == 10 * page_bytes);
+  REQUIRE(ranges.lowest_idle(2 * page_bytes)->address == 20 * page_bytes);
+  REQUIRE(ranges.lowest_idle(10 * page_bytes) == nullptr);
+  for (std::size_t n = 0; n < 7; ++n) add_idle(50 + 10 * n, 2);
+  REQUIRE(ranges.lowest_idle(2 * page_bytes)->address == 40 * page_bytes);  // the eighth in the order of lengths
+  require_valid(ranges);
 }
 
 TEST_CASE("page_ranges: found by any address", "[page_ranges]") {

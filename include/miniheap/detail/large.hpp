@@ -166,13 +166,13 @@ class large_allocations {
     return ranges_.add(supply, address_of(p), whole_bytes);
   }
 
-  /// A part of the shortest idle range that is long enough. O(log n).
+  /// A part of an idle range that is long enough. O(log n).
   template <class Supply>
   page_range* take_idle(Supply& supply, std::size_t whole_bytes, std::size_t alignment) noexcept {
     const auto before_bytes = [&](const page_range& r) { return align_up(r.address, alignment) - r.address; };
-    page_range* found = ranges_.shortest_idle(whole_bytes);
+    page_range* found = ranges_.lowest_idle(whole_bytes);
     if (found != nullptr && found->bytes - whole_bytes < before_bytes(*found)) {
-      found = ranges_.shortest_idle(whole_bytes + alignment);  // one that surely is
+      found = ranges_.lowest_idle(whole_bytes + alignment);  // one that surely is
     }
     if (found == nullptr) return nullptr;
     const std::size_t before = before_bytes(*found);

@@ -67,10 +67,17 @@ class page_ranges {
   }
   [[nodiscard]] range* first() noexcept { return all_.empty() ? nullptr : &*all_.begin(); }
 
-  [[nodiscard]] range* shortest_idle(std::size_t least_bytes = 0) noexcept {
-    const auto it = idle_.lower_bound(least_bytes, length_order{});
-    return it == idle_.end() ? nullptr : &*it;
+  /// The one at the lowest address of the shortest idle ranges that have `least_bytes`. So the same pages are used again
+  /// and again, which the processor still knows, while others grow old. nullptr: none is long enough.
+  [[nodiscard]] range* lowest_idle(std::size_t least_bytes) noexcept {
+    range* lowest = nullptr;
+    auto it = idle_.lower_bound(least_bytes, length_order{});
+    for (int left = looked_at; left != 0 && it != idle_.end(); --left, ++it) {
+      if (lowest == nullptr || it->address < lowest->address) lowest = &*it;
+    }
+    return lowest;
   }
+  [[nodiscard]] range* shortest_idle() noexcept { return idle_.empty() ? nullptr : &*idle_.begin(); }
   [[nodiscard]] range* longest_idle() noexcept { return idle_.empty() ? nullptr : &*idle_.rbegin(); }
   /// nullptr: it is the longest.
   [[nodiscard]] range* next_longer_idle(range& r) noexcept {
@@ -189,6 +196,8 @@ class page_ranges {
   }
 
  private:
+  static constexpr int looked_at = 8;
+
   struct address_order {
     bool operator()(const range& a, const range& b) const noexcept { return a.address < b.address; }
     bool operator()(std::uintptr_t a, const range& b) const noexcept { return a < b.address; }
