@@ -39,32 +39,18 @@ void require_valid(const tiny_arena& arena) {
 
 }  // namespace
 
-TEST_CASE("small: a slab whose last used slot is parked does not outlive its time as the active one", "[small]") {
+TEST_CASE("small: a parked slab leaves with its second free slot, and is no more when all are free", "[small]") {
   tiny_arena arena;
-  full_miniheap other{arena};
-  full_miniheap emptied{arena};
-  void* const filling = arena.allocate(8 * 4096);  // of a third miniheap
-  void* sparse[4];
-  for (void*& p : sparse) p = arena.allocate(1024);
-  arena.deallocate(emptied.slots[0]);  // is parked
-  arena.deallocate(emptied.slots[1]);  // puts its slab into the bin
-  arena.deallocate(filling);
-  void* const floated = arena.reallocate(sparse[0], 1024);  // makes the slab the active one
-  REQUIRE(floated == emptied.slots[1]);
-  for (void* const p : {floated, emptied.slots[2], emptied.slots[3]}) arena.deallocate(p, 1024);
-  emptied.free_medium();
-  require_valid(arena);
-
-  arena.deallocate(other.slots[0]);
-  void* const again = arena.reallocate(sparse[1], 1024);  // replaces it, though it is not exhausted
-  REQUIRE(again == other.slots[0]);
-  require_valid(arena);
-
-  for (void* const p : {again, other.slots[1], other.slots[2], other.slots[3], sparse[2], sparse[3]})
-    arena.deallocate(p);
-  other.free_medium();
+  full_miniheap full{arena};
+  full.free_medium();
+  for (int n = 0; n < 4; ++n) {
+    require_valid(arena);
+    CHECK(arena.stats().free_slot_bytes == 1024u * static_cast<unsigned>(n));
+    arena.deallocate(full.slots[n]);
+  }
   require_valid(arena);
   CHECK(arena.stats().allocations == 0);
+  CHECK(arena.stats().free_slot_bytes == 4096);  // the slab was the active one
   arena.trim();
   CHECK(arena.stats().miniheaps == 0);
 }
@@ -82,6 +68,20 @@ TEST_CASE("small: a slot that is freed in a full slab is the next to be had", "[
   require_valid(arena);
   CHECK(arena.trim() > 0);
   CHECK(arena.stats().miniheaps == 0);
+}
+
+TEST_CASE("small: a slot that is freed in a full slab is had before those in bins", "[small]") {
+  const bool is_first_binned = GENERATE(true, false);
+  tiny_arena arena;
+  full_miniheap first{arena};
+  full_miniheap second{arena};
+  full_miniheap& binned = is_first_binned ? first : second;
+  full_miniheap& full = is_first_binned ? second : first;
+  for (int n = 0; n < 2; ++n) arena.deallocate(binned.slots[n]);
+  arena.deallocate(full.slots[2]);
+  require_valid(arena);
+  CHECK(arena.allocate(1024) == full.slots[2]);
+  CHECK(arena.allocate(1024) == binned.slots[0]);
 }
 
 TEST_CASE("small: what floats goes to the active slab, and not where a slot is parked", "[small]") {
@@ -140,10 +140,9 @@ TEST_CASE("small: a slab is carved in a fuller miniheap before a slot is taken i
   void* slots[8];                                // four make a slab
   for (void*& p : slots) p = arena.allocate(1024);
   REQUIRE(miniheap_of(slots[7]) != miniheap_of(pages));
-  arena.deallocate(slots[0]);  // is parked
-  arena.deallocate(slots[1]);  // so this one makes a slab in a bin of it
+  arena.deallocate(slots[0]);  // parks a slab
+  arena.deallocate(slots[1]);  // brings it into its bin
   REQUIRE(arena.reallocate(pages, 6 * 4096) == pages);
-  CHECK(arena.allocate(1024) == slots[0]);
   CHECK(miniheap_of(arena.allocate(1024)) == miniheap_of(pages));
   CHECK(arena.check());
 }

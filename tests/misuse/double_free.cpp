@@ -25,15 +25,15 @@ TEMPLATE_TEST_CASE("double free at once", "[misuse]", tiny_arena, locked_arena, 
   }
 }
 
-// A slot freed in a full slab is parked. When another allocation floats into its slab, that becomes the active one,
-// whose slots are given back without a look at the page map.
-TEST_CASE("double free of a parked slot of the active slab", "[misuse]") {
+// When an allocation floats into a slab that has free slots, that becomes the active one, whose slots are given back
+// without a look at the page map.
+TEST_CASE("double free of a free slot of the active slab", "[misuse]") {
   using arena_type =
       miniheap::miniheap_arena<miniheap::mmap_source, miniheap::no_lock, miniheap::first_fit, miniheap::fullest_first,
                                miniheap::arena_config{.miniheap_bytes = 64 * KiB, .reserve_ceiling_bytes = 0}>;
   constexpr std::size_t bytes = 1024;  // 4 slots make a slab
   require_fault(in_child([&](culprit& named) {
-                  arena_type arena{"parked"};
+                  arena_type arena{"active"};
                   void* full[4];
                   for (void*& p : full) p = arena.allocate(bytes);
                   static_cast<void>(arena.allocate(8 * 4096));  // with this one, no page of the miniheap is free
@@ -42,11 +42,11 @@ TEST_CASE("double free of a parked slot of the active slab", "[misuse]") {
                   static_cast<void>(arena.allocate(bytes));  // keeps the other miniheap from becoming empty
                   arena.deallocate(full[0]);
                   arena.deallocate(full[1]);
-                  if (arena.reallocate(sparse, bytes) != full[1]) return;
-                  named = {&arena, full[0]};
-                  arena.deallocate(full[0], bytes);
+                  if (arena.reallocate(sparse, bytes) != full[0]) return;
+                  named = {&arena, full[1]};
+                  arena.deallocate(full[1], bytes);
                 }),
-                "parked", faults::double_free);
+                "active", faults::double_free);
 }
 
 TEMPLATE_TEST_CASE("double free in each state of a slab", "[misuse]", tiny_arena, default_arena) {
@@ -229,7 +229,7 @@ TEST_CASE("correct use is not reported", "[misuse]") {
 TEST_CASE("double free and interior pointers among neighbours in a batch", "[misuse]") {
   constexpr std::uint32_t c = default_arena::stock_class(48, 16);
   constexpr std::size_t slots = 85;
-  // Slot 0 is parked, 1 is free, 2 to 20 lie in the batch once.
+  // Slots 0 and 1 are free, 2 to 20 lie in the batch once.
   const auto require_noticed = [&](std::size_t victim, std::size_t place, bool is_interior, bool is_active) {
     INFO("slot " << victim << " at place " << place << (is_interior ? ", interior" : "")
                  << (is_active ? ", of the active slab" : ""));

@@ -68,11 +68,11 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
       if (entry == nullptr || !is_slot_class(c) || (checked && entry->kind != slab_of_class(c))) {
         this->deallocate_more_sized(batch[i++], bytes_of_stock_class(c), default_alignment);
       } else {
-        const std::uint32_t freed = i + 1 < count && are_in_one_page(batch[i], batch[i + 1])
-                                        ? free_together<checked, shape>(*(entry - entry->back), c, batch + i, count - i,
-                                                                        this->small_.parked(c), this->identity_)
-                                        : 0;
-        if (freed == 0) this->small_.deallocate(batch[i], entry, c);
+        const std::uint32_t freed =
+            i + 1 < count && are_in_one_page(batch[i], batch[i + 1])
+                ? free_together<checked, shape>(*(entry - entry->back), c, batch + i, count - i, this->identity_)
+                : 0;
+        if (freed == 0) this->small_.deallocate(batch[i], entry, c, true);
         i += freed == 0 ? 1 : freed;
       }
     }

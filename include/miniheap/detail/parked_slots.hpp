@@ -1,58 +1,135 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
-/// The parked slots of an arena, one of each size class: freed in a full slab, which stays full until another
-/// allocation takes the slot.
+/// The **parked** slots of an arena, a few of each lane and size class: each was freed in a slab that is full
+/// otherwise, counts as used there, and is the next to be had. So in steady churn over full slabs no slab and no bin
+/// changes. When a second slot of its slab is freed, both become free.
 #pragma once
 
+#include <miniheap/config.hpp>
 #include <miniheap/detail/slab.hpp>
 #include <miniheap/stats.hpp>
 
+#include <utility>
+
 namespace miniheap::detail {
 
-template <class Shape>
+template <class Shape, std::uint32_t Lanes>
 class parked_slots {
  public:
-  /// nullptr: there is none.
-  [[nodiscard, gnu::always_inline]] void* operator[](std::uint32_t c) const noexcept { return slots_[c]; }
-  [[gnu::always_inline]] void park(std::uint32_t c, void* slot) noexcept { slots_[c] = slot; }
-  [[gnu::always_inline]] void forget(std::uint32_t c) noexcept { slots_[c] = nullptr; }
-
-  /// The slab that the parked slot of a size class, which there is, lies in.
-  [[nodiscard]] page_entry* slab_of(std::uint32_t c) const noexcept {
-    const std::uintptr_t address = address_of(slots_[c]);
-    page_entry* const entry = Shape::map_of(address) + Shape::page_at(Shape::offset_of(address));
-    return entry - entry->back;
+  /// Parks a slot of a slab of size class `c`, lane `lane`, no slot of which is parked. False: there are as many as
+  /// there may be.
+  bool park(std::uint32_t lane, std::uint32_t c, void* slot) noexcept {
+    row& r = rows_[c][lane % Lanes];
+    if (r.count == most_slots(c)) return false;
+    r.slots[r.count++] = slot;
+    return true;
   }
 
-  /// Which slot of it that is.
-  [[nodiscard]] std::uint32_t slot_of(std::uint32_t c) const noexcept {
-    const std::uintptr_t offset_bytes = address_of(slots_[c]) - address_of(Shape::memory_of(slab_of(c)));
-    return static_cast<std::uint32_t>(offset_bytes / shapes[c].slot_bytes);
+  /// The same where none is parked of the lane and size class; false: one is.
+  [[gnu::always_inline]] bool park_alone(std::uint32_t lane, std::uint32_t c, void* slot) noexcept {
+    row& r = rows_[c][lane % Lanes];
+    if (r.count != 0) return false;
+    r.slots[r.count++] = slot;
+    return true;
   }
 
-  /// Whether a slot of the slab is parked.
-  [[nodiscard]] bool is_in(const page_entry& slab) const noexcept {
-    const std::uint32_t c = class_of_slab(slab.kind);
-    return slots_[c] != nullptr && slab_of(c) == &slab;
+  /// The one that was parked last; nullptr: there is none. Where the order is random, any of them, and half of the time
+  /// none, or what is freed would be used again at once.
+  template <class Order>
+  [[nodiscard, gnu::always_inline]] void* try_take(std::uint32_t lane, std::uint32_t c, Order& order) noexcept {
+    row& r = rows_[c][lane % Lanes];
+    if (r.count == 0 || order.below(2) != 0) return nullptr;
+    void* slot = r.slots[--r.count];
+    if (Order::is_random) std::swap(slot, r.slots[order.below(r.count + 1)]);
+    return slot;
+  }
+
+  /// The parked slot of a slab, or nullptr.
+  [[nodiscard]] void* find_in(const page_entry& slab) const noexcept {
+    const row& r = row_of(slab);
+    std::uint32_t n = 0;
+    while (n != r.count && !is_in(r.slots[n], slab)) ++n;
+    return n == r.count ? nullptr : r.slots[n];
+  }
+
+  /// Frees the parked slot of a slab, which there is.
+  void give_back(page_entry& slab) noexcept {
+    row& r = row_of(slab);
+    std::uint32_t n = --r.count;
+    void* slot = r.slots[n];
+    while (!is_in(slot, slab)) std::swap(slot, r.slots[--n]);
+    put_back(slab, slot_of(slab, slot));
+  }
+
+  /// The same of all; calls `visit(page_entry&)` for each slab, after that.
+  template <class Visit>
+  void give_all_back(Visit visit) noexcept {
+    for (auto& lanes_of_class : rows_) {
+      for (row& r : lanes_of_class) {
+        while (r.count != 0) {
+          page_entry& slab = slab_of(r.slots[r.count - 1]);
+          give_back(slab);
+          visit(slab);
+        }
+      }
+    }
+  }
+
+  /// Which slot of a slab is at `p`.
+  [[nodiscard]] static std::uint32_t slot_of(const page_entry& slab, const void* p) noexcept {
+    return static_cast<std::uint32_t>(offset_in(slab, p) / shapes[class_of_slab(slab.kind)].slot_bytes);
   }
 
   [[nodiscard]] check_result check() const noexcept {
-    for (std::uint32_t c = 0; c < size_classes; ++c) {
-      if (slots_[c] == nullptr) continue;
-      const page_entry& slab = *slab_of(c);
-      const std::uint32_t slot = slot_of(c);
-      if (slab.kind != slab_of_class(c) || slab.back != 0)
-        return {"a parked slot is of a slab of its size class", slots_[c]};
-      if ((slab.free[slot / 64] >> (slot % 64) & 1u) != 0)
-        return {"a parked slot counts as used in its slab", slots_[c]};
-      if (!is_active(slab) && used_slots(slab) < 2)
-        return {"a parked slot is not the last used one of its slab", slots_[c]};
+    for (std::uint32_t lane = 0; lane < Lanes; ++lane) {
+      for (std::uint32_t c = 0; c < size_classes; ++c) {
+        const row& r = rows_[c][lane];
+        for (std::uint32_t n = 0; n < r.count; ++n) {
+          const page_entry& slab = slab_of(r.slots[n]);
+          if (slab.kind != slab_of_class(c) || slab.lane != lane)
+            return {"a parked slot is of its size class and lane", r.slots[n]};
+          if (slab.used != slab.slots) return {"a parked slot counts as used in a slab that is full", r.slots[n]};
+          if (find_in(slab) != r.slots[n]) return {"one slot of a slab is parked", r.slots[n]};
+        }
+      }
     }
     return {};
   }
 
  private:
-  std::array<void*, size_classes> slots_{};
+  static constexpr std::uint32_t most_of_all = 7;  // then a row is a cache line long
+
+  struct row {
+    std::uint32_t count = 0;
+    std::array<void*, most_of_all> slots;  // in the order in which they were parked
+  };
+
+  /// About as many as a thread cache frees at a time.
+  static constexpr std::uint32_t most_slots(std::uint32_t c) noexcept {
+    return smaller(static_cast<std::uint32_t>(8 * KiB / shapes[c].slot_bytes), most_of_all);
+  }
+
+  static page_entry& slab_of(const void* slot) noexcept {
+    const std::uintptr_t address = address_of(slot);
+    page_entry* const entry = Shape::map_of(address) + Shape::page_at(Shape::offset_of(address));
+    return *(entry - entry->back);
+  }
+
+  static std::uintptr_t offset_in(const page_entry& slab, const void* p) noexcept {
+    return address_of(p) - address_of(Shape::memory_of(&slab));
+  }
+  static bool is_in(const void* p, const page_entry& slab) noexcept {
+    return offset_in(slab, p) < slab.pages * page_bytes;
+  }
+
+  [[nodiscard]] row& row_of(const page_entry& slab) noexcept {
+    return rows_[class_of_slab(slab.kind)][slab.lane % Lanes];
+  }
+  [[nodiscard]] const row& row_of(const page_entry& slab) const noexcept {
+    return rows_[class_of_slab(slab.kind)][slab.lane % Lanes];
+  }
+
+  std::array<std::array<row, Lanes>, size_classes> rows_{};
 };
 
 }  // namespace miniheap::detail

@@ -22,6 +22,11 @@ class random_order {
     return (static_cast<std::uint32_t>(std::countr_zero(turned)) + turn) % 64;
   }
 
+  /// A number below `n`, which is not 0.
+  [[nodiscard]] std::uint32_t below(std::uint32_t n) noexcept {
+    return static_cast<std::uint32_t>((next() >> 32) * n >> 32);
+  }
+
   /// Each among its 16 neighbours: what is allocated together stays together, as caches and pages like it.
   void shuffle(void** all, std::uint32_t count) noexcept {
     constexpr std::uint32_t neighbours = 16;
@@ -38,7 +43,7 @@ class random_order {
 
   [[gnu::noinline]] void shuffle_all(void** all, std::uint32_t count) noexcept {
     for (std::uint32_t n = count; n > 1; --n) {
-      const auto other = static_cast<std::uint32_t>((next() >> 32) * n >> 32);
+      const std::uint32_t other = below(n);
       void* const moved = all[n - 1];
       all[n - 1] = all[other];
       all[other] = moved;
@@ -53,6 +58,7 @@ struct lowest_first {
   [[nodiscard]] static std::uint32_t choose(std::uint64_t bits) noexcept {
     return static_cast<std::uint32_t>(std::countr_zero(bits));
   }
+  [[nodiscard]] static std::uint32_t below(std::uint32_t /*n*/) noexcept { return 0; }
   static void shuffle(void** /*all*/, std::uint32_t /*count*/) noexcept {}
 };
 

@@ -49,10 +49,10 @@ inline constexpr std::uint16_t used_mask = counted_mark - 1;
 }
 [[nodiscard]] inline bool is_full(const page_entry& slab) noexcept { return used_slots(slab) == slab.slots; }
 
-/// Whether freeing a slot needs no more than setting its bit: the slab has no mark, was not full, and keeps two used
-/// slots or more, so that a parked one is not the last. Every size class has 4 slots or more.
+/// Whether freeing a slot needs no more than setting its bit: the slab has no mark, was not full, and keeps a used
+/// slot. Every size class has 4 slots or more.
 [[nodiscard]] inline bool is_free_quiet(std::uint16_t used, std::uint16_t slots) noexcept {
-  return static_cast<std::uint16_t>(used - 3) < static_cast<std::uint16_t>(slots - 3);
+  return static_cast<std::uint16_t>(used - 2) < static_cast<std::uint16_t>(slots - 2);
 }
 
 /// Sets a slot's bit.

@@ -10,14 +10,14 @@
 namespace miniheap::detail {
 
 /// Frees slots from the beginning of `batch` on, while they lie in `slab`, of size class `c`, and a free needs no more
-/// than setting a bit; how many. 0: the first one needs more. `parked` is the parked slot of the size class. O(slots).
+/// than setting a bit; how many. 0: the first one needs more. O(slots).
 template <bool Checked, class Geometry>
 std::uint32_t free_together(page_entry& slab, std::uint32_t c, void* const* batch, std::uint32_t count,
-                            const void* parked, const arena_identity& identity) noexcept {
+                            const arena_identity& identity) noexcept {
   if (!is_free_quiet(slab.used, slab.slots)) return 0;
   const slab_shape& slots = shapes[c];
   const std::uintptr_t begin = address_of(Geometry::memory_of(&slab));
-  const std::uint32_t most = slab.used - 2u;  // the last two need a closer look
+  const std::uint32_t most = slab.used - 1u;  // the last one needs a closer look
   if (count > most) count = most;
   std::uint32_t freed = 0;
   for (; freed < count; ++freed) {
@@ -31,7 +31,7 @@ std::uint32_t free_together(page_entry& slab, std::uint32_t c, void* const* batc
     if constexpr (Checked) {
       if (!slots.is_start(position)) [[unlikely]]
         identity.stop_in_miniheap(faults::interior, p);
-      if ((word & bit) != 0 || p == parked) [[unlikely]]
+      if ((word & bit) != 0) [[unlikely]]
         identity.stop_in_miniheap(faults::double_free, p, slots.slot_bytes);
     }
     word |= bit;

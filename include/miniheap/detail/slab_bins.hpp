@@ -114,7 +114,7 @@ class slab_bins {
 
   /// `entry` is of the page that `p` points into, which is one of a slab of size class `c`. The miniheap may be gone
   /// afterwards. O(1), or O(log n) when the slab was full or becomes empty.
-  void deallocate(void* p, page_entry* entry, std::uint32_t c) noexcept {
+  void deallocate(void* p, page_entry* entry, std::uint32_t c, bool /*is_of_batch*/ = false) noexcept {
     page_entry& slab = *(entry - entry->back);
     const std::uint32_t slot = slot_to_free(slab, p, c);
     descriptor& m = descriptor::of(address_of(entry));
@@ -127,9 +127,6 @@ class slab_bins {
     store_.give_span(m, &slab);
     span_given(m);
   }
-
-  /// There are no parked slots.
-  static const void* parked(std::uint32_t /*c*/) noexcept { return nullptr; }
 
   /// There are no active slabs.
   static void retire_all() noexcept {}

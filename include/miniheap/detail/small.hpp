@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
 /// Small allocations: slots of slabs. Between calls, each slab is active, or full, or in the bin of its miniheap.
-///
-/// A slot freed in a full slab is **parked**, one of each size class: the slab stays full, and the next allocation that
-/// finds nothing claimed takes the slot. So in steady churn over full slabs no bin ever changes, while slabs that are
-/// not full go on to starve. A parked slot counts as used in its slab, and is never the last one.
 #pragma once
 
 #include <miniheap/detail/active_slabs.hpp>
@@ -35,10 +31,7 @@ class small_allocations {
   [[gnu::always_inline]] void* allocate(std::uint32_t c) noexcept {
     active_slab& active = active_.of(0, c);
     if (!active.has_claimed()) [[unlikely]] {
-      if (void* const slot = parked_[c]) {
-        parked_.forget(c);
-        return slot;
-      }
+      if (void* const slot = parked_.try_take(0, c, order_)) return slot;
       if (!claim_more(c, 0)) return nullptr;
     }
     return active.take_slot(shapes[c].slot_bytes, order_);
@@ -51,8 +44,7 @@ class small_allocations {
     while (count < want) {
       if (active.has_claimed()) {
         count += active.take_slots(shapes[c].slot_bytes, slots + count, want - count);
-      } else if (void* const slot = parked_[c]; slot != nullptr && parked_.slab_of(c)->lane == lane % Lanes) {
-        parked_.forget(c);
+      } else if (void* const slot = parked_.try_take(lane, c, order_)) {
         slots[count++] = slot;
       } else if (!claim_more(c, lane)) {
         break;
@@ -78,8 +70,10 @@ class small_allocations {
     return true;
   }
 
-  /// `entry` is of the page that `p` points into, which is one of a slab of size class `c`. O(1) mostly.
-  [[gnu::always_inline]] void deallocate(void* p, page_entry* entry, std::uint32_t c) noexcept {
+  /// `entry` is of the page that `p` points into, which is one of a slab of size class `c`. Of a batch a few slots are
+  /// parked, else one. O(1) mostly.
+  [[gnu::always_inline]] void deallocate(void* p, page_entry* entry, std::uint32_t c,
+                                         bool is_of_batch = false) noexcept {
     const slab_shape& slots = shapes[c];
     const std::uint32_t back = __builtin_constant_p(c) && slots.pages == 1 ? 0 : entry->back;
     const auto in_page = static_cast<std::uint32_t>(address_of(p) & (page_bytes - 1));
@@ -92,15 +86,10 @@ class small_allocations {
     if (is_free_quiet(slab.used, slots.slots)) {
       word |= bit;
       --slab.used;
-    } else if (slab.used == slots.slots && parked_[c] == nullptr) {
-      parked_.park(c, p);
-    } else {
-      deallocate_loud(slab, slot);
+    } else if (slab.used != slots.slots || !parked_.park_alone(slab.lane, c, p)) {
+      deallocate_loud(slab, slot, is_of_batch);
     }
   }
-
-  /// The parked slot of a size class, or nullptr.
-  [[nodiscard]] const void* parked(std::uint32_t c) const noexcept { return parked_[c]; }
 
   /// Whether a slot of a slab is free.
   [[nodiscard]] bool is_free(const page_entry& slab, std::uint32_t slot) const noexcept {
@@ -109,10 +98,10 @@ class small_allocations {
 
   /// Which slots of word `w` of a slab are free: as the bitmap says, claimed, or parked.
   [[nodiscard]] std::uint64_t free_word(const page_entry& slab, std::uint32_t w) const noexcept {
-    const std::uint32_t c = class_of_slab(slab.kind);
     const std::uint64_t word = slab.free[w] | active_.of(slab).claimed_of(slab.free[w]);
-    return parked_.is_in(slab) && parked_.slot_of(c) / 64 == w ? word | std::uint64_t{1} << parked_.slot_of(c) % 64
-                                                               : word;
+    const void* const parked = slab.used == slab.slots ? parked_.find_in(slab) : nullptr;
+    if (parked == nullptr || parked_.slot_of(slab, parked) / 64 != w) return word;
+    return word | std::uint64_t{1} << parked_.slot_of(slab, parked) % 64;
   }
 
   /// Makes a slab the active one that is a better place for an allocation of `slab`: it lies in a miniheap fuller by
@@ -144,9 +133,9 @@ class small_allocations {
 
   /// Lets go of every active slab: those that no slot is used of become free spans, the others go into their bins.
   void retire_all() noexcept {
-    unpark_all();
-    active_.for_each([this](active_slab& active, std::uint32_t c) {
-      if (active.slab() != nullptr) deactivate(active, c);
+    parked_.give_all_back([this](page_entry& slab) { bins_.add(miniheap_of(&slab), slab); });
+    active_.for_each([this](active_slab& active, std::uint32_t /*c*/) {
+      if (active.slab() != nullptr) deactivate(active);
     });
   }
 
@@ -189,7 +178,7 @@ class small_allocations {
   [[gnu::always_inline]] void stop_unless_used(void* p, std::uint32_t c, bool is_start, bool is_free) const noexcept {
     if (!is_start) [[unlikely]]
       identity_.stop_in_miniheap(faults::interior, p);
-    if (is_free || p == parked_[c]) [[unlikely]]
+    if (is_free) [[unlikely]]
       identity_.stop_in_miniheap(faults::double_free, p, shapes[c].slot_bytes);
   }
 
@@ -208,7 +197,7 @@ class small_allocations {
     page_entry* const slab = find_slab(c, lane);
     if (slab == nullptr) return false;
     active_slab& active = active_.of(lane, c);
-    if (active.slab() != nullptr) deactivate(active, c);
+    if (active.slab() != nullptr) deactivate(active);
     slab->lane = static_cast<std::uint8_t>(lane % Lanes);
     miniheap_of(slab).active_pages += slab->pages;
     active.activate(*slab, shape::memory_of(slab));
@@ -236,8 +225,8 @@ class small_allocations {
     return first;
   }
 
-  /// Frees a slot of an active slab, of a full one, or one of the last two of a slab.
-  [[gnu::noinline]] void deallocate_loud(page_entry& slab, std::uint32_t slot) noexcept {
+  /// Frees a slot of an active slab, of a full one, or the last one of a slab.
+  [[gnu::noinline]] void deallocate_loud(page_entry& slab, std::uint32_t slot, bool is_of_batch) noexcept {
     descriptor& m = miniheap_of(&slab);
     const std::uint32_t c = class_of_slab(slab.kind);
     if (Checked && is_active(slab) && is_free(slab, slot)) {
@@ -250,9 +239,8 @@ class small_allocations {
       return;
     }
     if constexpr (Checked) store_.supply().stop_callback(identity_);
-    if (slab.used == slab.slots) return bins_.add_first(m, slab, slot);
+    if (slab.used == slab.slots) return deallocate_in_full(m, slab, slot, is_of_batch);
     const bool has_more_unused = bins_.put_back(m, slab, slot);
-    if (used_slots(slab) == 1 && parked_.is_in(slab)) unpark(c);
     if (used_slots(slab) == 0) {
       store_.all().remove_from_bin(m, slab);
       give_slab(m, slab);
@@ -261,29 +249,24 @@ class small_allocations {
     }
   }
 
-  /// The parked slot of a size class becomes free. If its slab was full it enters its bin; if it becomes empty, the
-  /// caller sees to it.
-  void unpark(std::uint32_t c) noexcept {
-    page_entry& slab = *parked_.slab_of(c);
-    const std::uint32_t slot = parked_.slot_of(c);
-    parked_.forget(c);
-    if (slab.used == slab.slots) {
-      bins_.add_first(miniheap_of(&slab), slab, slot);
-    } else {
-      bins_.put_back(miniheap_of(&slab), slab, slot);
+  /// The slab was full, but for a parked slot perhaps.
+  void deallocate_in_full(descriptor& m, page_entry& slab, std::uint32_t slot, bool is_of_batch) noexcept {
+    const std::uint32_t c = class_of_slab(slab.kind);
+    void* const p = shape::memory_of(&slab) + slot * std::size_t{shapes[c].slot_bytes};
+    const void* const parked = parked_.find_in(slab);
+    if (parked == nullptr) {
+      if (!is_of_batch || !parked_.park(slab.lane, c, p)) bins_.add_first(m, slab, slot);
+      return;
     }
-  }
-
-  void unpark_all() noexcept {
-    for (std::uint32_t c = 0; c < size_classes; ++c) {
-      if (parked_[c] != nullptr) unpark(c);
-    }
+    if (Checked && parked == p) identity_.stop_in_miniheap(faults::double_free, p, shapes[c].slot_bytes);
+    parked_.give_back(slab);
+    put_back(slab, slot);
+    bins_.add(m, slab);
   }
 
   /// Lets go of the active slab of a size class; what becomes of it depends on its free slots. Its miniheap may be gone
   /// afterwards.
-  void deactivate(active_slab& active, std::uint32_t c) noexcept {
-    if (parked_.is_in(*active.slab())) unpark(c);  // it could be the last used one
+  void deactivate(active_slab& active) noexcept {
     page_entry& slab = let_go(active);
     descriptor& m = miniheap_of(&slab);
     if (slab.used == 0) {
@@ -308,7 +291,6 @@ class small_allocations {
 
   [[gnu::noinline]] void retire_idle(descriptor& m) noexcept {
     if constexpr (Checked) store_.supply().stop_callback(identity_);
-    unpark_all();
     std::uint32_t idle_pages = 0;
     active_.for_each([&](const active_slab& active, std::uint32_t /*c*/) {
       if (is_idle_in(active, m)) idle_pages += active.slab()->pages;
@@ -331,7 +313,6 @@ class small_allocations {
 
   /// A miniheap has become empty. Others in which only idle slabs are left were kept as long as they were the reserve.
   void settle_empty() noexcept {
-    unpark_all();
     active_.for_each([this](const active_slab& active, std::uint32_t /*c*/) {
       if (active.is_idle() && !store_.fits_reserve()) retire_if_idle(miniheap_of(active.slab()));
     });
@@ -342,7 +323,7 @@ class small_allocations {
   counted_bins<Store> bins_{store_};
   const arena_identity& identity_;
   active_slabs<Lanes> active_;
-  parked_slots<shape> parked_;
+  parked_slots<shape, Lanes> parked_;
   [[no_unique_address]] typename Store::slot_order order_;
 };
 
