@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
 """What it is measured on, and who else used that meanwhile."""
 
+import contextlib
 import os
 import pathlib
 import resource
@@ -17,6 +18,18 @@ def machine():
 
 def in_words(facts):
     return f"{facts['processors']} processors, huge pages: {facts['transparent_huge_pages']}"
+
+
+@contextlib.contextmanager
+def on_one_processor(turn):
+    """What is started meanwhile runs on one processor, another one in the next turn: one may be half as fast as another,
+    as others work beside it, and contenders have to be measured on the same."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(processors)[turn % len(processors)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, processors)
 
 
 class OtherWork:

@@ -2,6 +2,8 @@
 """Compares allocators below whole programs. Started by bench/preload, which installs and builds what is needed."""
 
 import argparse
+import collections
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,7 +15,7 @@ import tempfile
 
 from comparison import allocators as peers
 from comparison import command, measuring
-from comparison.machine import OtherWork, in_words, machine
+from comparison.machine import OtherWork, in_words, machine, on_one_processor
 from comparison.terminal import print_doubts
 from preload_workload import programs, runner, tables
 
@@ -73,8 +75,14 @@ class Session:
         for workload in found:
             workload.prepare(self.place)
         rounds = [[(workload, self.allocators) for workload in found]] * (repetitions or self.options.repeat)
-        samples, failures = measuring.measure(rounds, lambda w, a: f"{w.name} under {a.key}",
-                                              lambda w, a: w.run(self.place, a))
+        turns = collections.Counter()
+
+        def sample_of(workload, allocator):
+            turns[workload.name, allocator.key] += 1
+            with contextlib.nullcontext() if workload.threaded else on_one_processor(turns[workload.name, allocator.key]):
+                return workload.run(self.place, allocator)
+
+        samples, failures = measuring.measure(rounds, lambda w, a: f"{w.name} under {a.key}", sample_of)
         self.samples.update(samples)
         self.failures.update(failures)
         return found, samples

@@ -9,7 +9,7 @@ from comparison.measuring import Failed
 
 
 class RedisLoad:
-    name, title, threaded = "redis", "redis-server below redis-benchmark, pipelined", False
+    name, title, threaded = "redis", "redis-server below redis-benchmark, pipelined", True
 
     # On a socket in the folder, so that no port can be taken. Nothing is saved: a fork would be measured too.
     SERVER = ["redis-server", "--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no",
