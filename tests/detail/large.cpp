@@ -138,14 +138,12 @@ TEST_CASE("large: the next allocations are cut from what was freed", "[large]") 
   supply s{source{}};
   some_kept large;
   void* const p = large.allocate(s, 4 * unit_bytes, 16);
-  CHECK(large.is_last_fresh());
   CHECK(large.last_fresh_bytes() == 4 * unit_bytes);
   large.deallocate(s, address_of(p));
   CHECK(large.free_bytes() == 4 * unit_bytes);
 
   auto* const q = static_cast<std::byte*>(large.allocate(s, unit_bytes, 16));
   CHECK(q == p);
-  CHECK_FALSE(large.is_last_fresh());
   CHECK(large.last_fresh_bytes() == 0);
   CHECK(large.free_bytes() == 3 * unit_bytes);
   require_valid(large, s);
@@ -168,14 +166,13 @@ TEST_CASE("large: what is too short grows", "[large]") {
   large.deallocate(s, address_of(large.allocate(s, 3 * unit_bytes, 16)));
   const void* const grown = large.allocate(s, 5 * unit_bytes, 16);
   REQUIRE(grown != nullptr);
-  CHECK_FALSE(large.is_last_fresh());
   CHECK(large.last_fresh_bytes() == 2 * unit_bytes);
   CHECK(large.free_bytes() == 0);
   require_valid(large, s);
   large.deallocate(s, address_of(grown));
   s.source().fail_at(1);  // then it is mapped
   REQUIRE(large.allocate(s, 6 * unit_bytes, 16) != nullptr);
-  CHECK(large.is_last_fresh());
+  CHECK(large.last_fresh_bytes() == 6 * unit_bytes);
   CHECK(large.free_bytes() == 4 * unit_bytes);
   require_valid(large, s);
   large.release(s);
@@ -208,7 +205,7 @@ TEST_CASE("large: neighbours that were freed serve one allocation, in any order"
     for (const std::size_t n : order) large.deallocate(s, address_of(all[n]));
     require_valid(large, s);
     REQUIRE(large.allocate(s, 3 * unit_bytes, 16) != nullptr);
-    CHECK_FALSE(large.is_last_fresh());
+    CHECK(large.last_fresh_bytes() == 0);
     large.release(s);
     CHECK(s.mapped_bytes() == 0);
   }
@@ -222,11 +219,11 @@ TEST_CASE("large: an aligned allocation leaves what is before and behind it", "[
   large.deallocate(s, address_of(p));
   const auto* const q = static_cast<std::byte*>(large.allocate(s, 2 * page_bytes, 32 * page_bytes));
   CHECK(address_of(q) % (32 * page_bytes) == 0);
-  CHECK_FALSE(large.is_last_fresh());
+  CHECK(large.last_fresh_bytes() == 0);
   CHECK(large.free_bytes() == 98 * page_bytes);
   require_valid(large, s);
   CHECK(large.allocate(s, 90 * page_bytes, 32 * page_bytes) != nullptr);  // fits nowhere, for its alignment
-  CHECK(large.is_last_fresh());
+  CHECK(large.last_fresh_bytes() == 90 * page_bytes);
   large.deallocate(s, address_of(q));
   CHECK(large.allocate(s, 100 * page_bytes, 16) == p);
   large.release(s);

@@ -147,8 +147,8 @@ TEST_CASE("hints: dirty pages are not populated again", "[hints]") {
 TEST_CASE("hints: a large arena's new mappings are to be in huge pages", "[hints]") {
   hinted_store<dense_early> store{hinted_source{}};
   const hinted_source& told = store.supply().source();
-  void* const small = store.allocate_large(2 * MiB, 16);
-  store.allocate_large(2 * MiB, 16);
+  void* const small = store.allocate_large(1 * MiB, 16);
+  for (int n = 0; n < 2; ++n) store.allocate_large(1 * MiB, 16);
   CHECK(told.preferred == 0);
   void* const p = store.allocate_large(256 * KiB, 16);
   CHECK(told.preferred == 1);
@@ -157,4 +157,20 @@ TEST_CASE("hints: a large arena's new mappings are to be in huge pages", "[hints
   CHECK(told.preferred == 1);
   store.deallocate_large(address_of(small));
   CHECK(told.taken_back == 0);
+}
+
+TEST_CASE("hints: what is mapped for a large allocation that has a huge page is to be in them", "[hints]") {
+  constexpr arena_config config{.miniheap_bytes = 1 * MiB, .reserve_floor_bytes = 16 * MiB};
+  hinted_store<config> store{hinted_source{}};
+  const hinted_source& told = store.supply().source();
+  store.allocate_large(2 * MiB - page_bytes, 16);
+  CHECK(told.preferred == 0);
+  void* const p = store.allocate_large(2 * MiB, 16);
+  CHECK(told.preferred == 1);
+  store.deallocate_large(address_of(p));
+  REQUIRE(store.allocate_large(2 * MiB, 16) == p);  // nothing of it is new
+  CHECK(told.preferred == 1);
+  hinted_store<never_dense> never{hinted_source{}};
+  never.allocate_large(8 * MiB, 16);
+  CHECK(never.supply().source().preferred == 0);
 }

@@ -23,7 +23,6 @@ class large_allocations {
     last_fresh_bytes_ = 0;
     page_range* taken = take_idle(supply, whole_bytes, alignment);
     if (taken == nullptr) taken = grow_idle(supply, whole_bytes, alignment);
-    is_last_fresh_ = taken == nullptr;
     if (taken == nullptr) taken = map(supply, whole_bytes, alignment);
     if (taken == nullptr) return nullptr;
     ranges_.note_least_dirty();
@@ -33,8 +32,6 @@ class large_allocations {
     return taken->memory();
   }
 
-  /// Whether what `allocate` gave last is as the page source mapped it.
-  [[nodiscard]] bool is_last_fresh() const noexcept { return is_last_fresh_; }
   /// How much of what `allocate` or `resize` gave last is yet to be faulted in.
   [[nodiscard]] std::size_t last_fresh_bytes() const noexcept { return last_fresh_bytes_; }
 
@@ -278,7 +275,6 @@ class large_allocations {
   page_ranges ranges_;
   std::size_t live_bytes_ = 0;
   std::size_t last_fresh_bytes_ = 0;
-  bool is_last_fresh_ = false;
   std::size_t count_ = 0;
 };
 

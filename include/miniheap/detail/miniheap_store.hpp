@@ -106,7 +106,8 @@ class miniheap_store {
     void* const p = large_.allocate(supply_, bytes, alignment);
     if (p == nullptr) return nullptr;
     bound_.note_fresh(large_.last_fresh_bytes(), in_use_bytes());
-    if (large_.is_last_fresh() && is_dense) supply_.prefer_huge_pages(p, align_up(bytes, page_bytes));
+    const bool is_to_be_huge = Config.huge_pages_from_bytes != 0 && (is_dense || bytes >= huge_page_bytes);
+    if (large_.last_fresh_bytes() != 0 && is_to_be_huge) supply_.prefer_huge_pages(p, align_up(bytes, page_bytes));
     note_activity(bytes);
     return p;
   }
@@ -209,6 +210,9 @@ class miniheap_store {
   }
 
  private:
+  /// A large allocation that has one of those is filled soon, in an arena of any size.
+  static constexpr std::size_t huge_page_bytes = 2 * MiB;
+
   page_entry* take_span_of(descriptor& m, std::uint32_t pages, std::uint32_t align_pages) noexcept {
     const std::uint32_t dirty_pages = m.dirty_pages();
     page_entry* const first = miniheaps_.take_span(m, pages, align_pages);
