@@ -106,8 +106,8 @@ class miniheap_store {
     void* const p = large_.allocate(supply_, bytes, alignment);
     if (p == nullptr) return nullptr;
     bound_.note_fresh(large_.last_fresh_bytes(), in_use_bytes());
-    const bool is_to_be_huge = Config.huge_pages_from_bytes != 0 && (is_dense || bytes >= huge_page_bytes);
-    if (large_.last_fresh_bytes() != 0 && is_to_be_huge) supply_.prefer_huge_pages(p, align_up(bytes, page_bytes));
+    const bool wants_huge_pages = Config.huge_pages_from_bytes != 0 && (is_dense || bytes >= huge_page_bytes);
+    if (large_.last_fresh_bytes() != 0 && wants_huge_pages) supply_.prefer_huge_pages(p, align_up(bytes, page_bytes));
     note_activity(bytes);
     return p;
   }
