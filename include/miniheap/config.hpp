@@ -46,8 +46,8 @@ struct arena_config {
   unsigned float_gain_levels = 2;
   /// ... or where its slab has at least so many more used slots. 0: as many are enough, and one more then.
   unsigned float_gain_slots = 0;
-  /// A new miniheap asks for huge pages once the arena has this many bytes mapped, as does a large allocation; one of 2
-  /// MiB or more always does. 0 switches that off.
+  /// A new miniheap asks for huge pages once the arena has this many bytes mapped, as does a new large allocation; one
+  /// of 2 MiB or more always does. 0 switches that off.
   std::size_t huge_pages_from_bytes = 256 * MiB;
   /// What a `thread_cached` keeps for one thread, at most; 0: nothing.
   std::size_t thread_cache_bytes = 1 * MiB;

@@ -96,7 +96,7 @@ TEST_CASE("page_ranges: each page is what it was made last, and idle neighbours 
         live.emplace(address, moved);
       }
     } else if (dice < 9) {
-      if (page_range* const found = ranges.lowest_idle(pages * page_bytes)) {
+      if (page_range* const found = ranges.lowest_idle(pages * page_bytes, page_bytes)) {
         REQUIRE(found->bytes >= pages * page_bytes);
         if (!found->is_clean && dice == 8) {
           ranges.make_clean(*found);
@@ -141,16 +141,35 @@ TEST_CASE("page_ranges: of eight that are long enough the lowest, not the shorte
   const auto add_idle = [&](std::size_t first_page, std::size_t pages) {
     ranges.make_idle(*ranges.add(s, first_page * page_bytes, pages * page_bytes));
   };
-  REQUIRE(ranges.lowest_idle(page_bytes) == nullptr);
-  add_idle(10, 1);
-  add_idle(20, 9);
-  add_idle(40, 3);
-  REQUIRE(ranges.lowest_idle(page_bytes)->address == 10 * page_bytes);
-  REQUIRE(ranges.lowest_idle(2 * page_bytes)->address == 20 * page_bytes);
-  REQUIRE(ranges.lowest_idle(10 * page_bytes) == nullptr);
-  for (std::size_t n = 0; n < 7; ++n) add_idle(50 + 10 * n, 2);
-  REQUIRE(ranges.lowest_idle(2 * page_bytes)->address == 40 * page_bytes);  // the eighth in the order of lengths
+  const auto lowest = [&](std::size_t pages, std::size_t alignment_pages = 1) {
+    const page_range* const found = ranges.lowest_idle(pages * page_bytes, alignment_pages * page_bytes);
+    return found == nullptr ? 0 : found->address / page_bytes;
+  };
+  REQUIRE(lowest(1) == 0);
+  add_idle(10, 2);
+  add_idle(20, 7);
+  add_idle(40, 4);
+  REQUIRE(lowest(1) == 10);
+  REQUIRE(lowest(3) == 20);
+  REQUIRE(lowest(8) == 0);
+  REQUIRE(lowest(3, 16) == 0);  // no multiple of 16 lies in any
+  add_idle(64, 5);
+  REQUIRE(lowest(4, 16) == 64);
+  REQUIRE(lowest(3, 8) == 20);  // behind page 24 are as many
+  REQUIRE(lowest(6, 8) == 0);
+  REQUIRE(lowest(2) == 10);
+  for (std::size_t n = 0; n < 7; ++n) add_idle(80 + 10 * n, 3);
+  REQUIRE(lowest(3) == 40);  // the eighth in the order of lengths
   require_valid(ranges);
+}
+
+TEST_CASE("page_ranges: one more than twice as long as the shortest that will do is left alone", "[page_ranges]") {
+  supply s{failing_source<>{}};
+  page_ranges ranges;
+  ranges.make_idle(*ranges.add(s, 10 * page_bytes, 9 * page_bytes));
+  ranges.make_idle(*ranges.add(s, 40 * page_bytes, 4 * page_bytes));
+  CHECK(ranges.lowest_idle(4 * page_bytes, page_bytes)->address == 40 * page_bytes);
+  CHECK(ranges.lowest_idle(5 * page_bytes, page_bytes)->address == 10 * page_bytes);
 }
 
 TEST_CASE("page_ranges: found by any address", "[page_ranges]") {

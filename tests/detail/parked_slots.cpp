@@ -12,7 +12,7 @@ using namespace miniheap::detail;
 
 namespace {
 
-using shape = geometry<64 * miniheap::KiB>;
+using shape = geometry<512 * miniheap::KiB>;
 constexpr std::uint32_t lanes = 2;
 lowest_first last_parked;
 
@@ -28,7 +28,9 @@ struct full_slabs {
     }
   }
 
-  page_entry& operator[](std::uint32_t n) const { return memory.map()[1 + n * shapes[size_class].pages]; }
+  page_entry& operator[](std::uint32_t n) const {
+    return memory.map()[shape::head_pages + n * shapes[size_class].pages];
+  }
   void* slot(std::uint32_t n, std::uint32_t slot) const {
     return shape::memory_of(&(*this)[n]) + slot * std::size_t{shapes[size_class].slot_bytes};
   }
@@ -37,7 +39,7 @@ struct full_slabs {
   }
   void* take(std::uint32_t lane = 0) { return parked.try_take(lane, size_class, last_parked); }
 
-  miniheap_memory<> memory;
+  miniheap_memory<512 * miniheap::KiB> memory;
   std::uint32_t size_class;
   parked_slots<shape, lanes> parked;
 };
@@ -129,5 +131,6 @@ TEST_CASE("parked_slots: check notices what is wrong", "[parked][check]") {
   SECTION("a slab of another lane") { slabs[0].lane = 1; }
   SECTION("a slab that is not full") { --slabs[1].used; }
   SECTION("two slots of one slab") { REQUIRE(slabs.park(0, 1)); }
+  SECTION("the same slot twice") { REQUIRE(slabs.park(0, 2)); }
   CHECK(!slabs.parked.check());
 }

@@ -6,6 +6,7 @@
 
 #include <miniheap/arena.hpp>
 
+#include <algorithm>
 #include <array>
 
 using namespace miniheap;
@@ -39,35 +40,22 @@ void require_valid(const tiny_arena& arena) {
 
 }  // namespace
 
-TEST_CASE("small: a parked slab leaves with its second free slot, and is no more when all are free", "[small]") {
+TEST_CASE("small: a slab with a parked slot leaves with its second free slot, and goes when all are free", "[small]") {
   tiny_arena arena;
   full_miniheap full{arena};
+  const full_miniheap active{arena};  // so that the slab of the other one is not the active one
   full.free_medium();
   for (int n = 0; n < 4; ++n) {
     require_valid(arena);
     CHECK(arena.stats().free_slot_bytes == 1024u * static_cast<unsigned>(n));
+    CHECK(arena.stats().miniheaps == 2);
     arena.deallocate(full.slots[n]);
   }
   require_valid(arena);
-  CHECK(arena.stats().allocations == 0);
-  CHECK(arena.stats().free_slot_bytes == 4096);  // the slab was the active one
+  CHECK(arena.stats().free_slot_bytes == 0);
+  CHECK(arena.stats().allocations == 6);
   arena.trim();
-  CHECK(arena.stats().miniheaps == 0);
-}
-
-TEST_CASE("small: a slot that is freed in a full slab is the next to be had", "[small]") {
-  tiny_arena arena;
-  full_miniheap full{arena};
-  arena.deallocate(full.slots[2]);
-  CHECK(arena.stats().allocations == 5);
-  CHECK(arena.usable_size(full.slots[1]) == 1024);
-  require_valid(arena);
-  CHECK(arena.allocate(1024) == full.slots[2]);
-  for (void* const p : full.slots) arena.deallocate(p);
-  full.free_medium();
-  require_valid(arena);
-  CHECK(arena.trim() > 0);
-  CHECK(arena.stats().miniheaps == 0);
+  CHECK(arena.stats().miniheaps == 1);
 }
 
 TEST_CASE("small: a slot that is freed in a full slab is had before those in bins", "[small]") {
@@ -75,13 +63,63 @@ TEST_CASE("small: a slot that is freed in a full slab is had before those in bin
   tiny_arena arena;
   full_miniheap first{arena};
   full_miniheap second{arena};
+  full_miniheap active{arena};
   full_miniheap& binned = is_first_binned ? first : second;
   full_miniheap& full = is_first_binned ? second : first;
   for (int n = 0; n < 2; ++n) arena.deallocate(binned.slots[n]);
   arena.deallocate(full.slots[2]);
+  CHECK(arena.stats().free_slot_bytes == 3 * 1024);
+  CHECK(arena.usable_size(full.slots[1]) == 1024);
   require_valid(arena);
   CHECK(arena.allocate(1024) == full.slots[2]);
   CHECK(arena.allocate(1024) == binned.slots[0]);
+  for (full_miniheap* const all : {&first, &second, &active}) {
+    for (void* const p : all->slots) {
+      if (p != binned.slots[1]) arena.deallocate(p);
+    }
+    all->free_medium();
+  }
+  require_valid(arena);
+  CHECK(arena.stats().allocations == 0);
+  CHECK(arena.trim() > 0);
+  CHECK(arena.stats().miniheaps == 0);
+}
+
+TEST_CASE("small: of a batch a few slots are parked, and had again in reverse", "[small]") {
+  tiny_arena arena;
+  const std::uint32_t c = tiny_arena::stock_class(512, 16);
+  constexpr std::uint32_t slots = 8;  // of a slab
+  const auto page_of = [](const void* p) { return detail::address_of(p) / 4096; };
+  std::array<void*, 11 * slots> all{};
+  for (std::uint32_t got = 0; got < all.size();) got += arena.allocate_batch(c, &all[got], 11 * slots - got);
+  std::array<void*, 10> freed{};  // one of each slab but the last, the active one
+  for (std::uint32_t n = 0; n < 10; ++n) freed[n] = all[n * slots + n % slots];
+  arena.deallocate_batch(c, freed.data(), 10);
+  require_valid(arena);
+  CHECK(arena.stats().free_slot_bytes == 10 * 512);
+  SECTION("and then from bins") {
+    std::array<void*, 10> again{};
+    for (void*& p : again) REQUIRE(arena.allocate_batch(c, &p, 1) == 1);
+    for (std::uint32_t n = 0; n < 7; ++n) CHECK(again[n] == freed[6 - n]);
+    std::sort(again.begin(), again.end());
+    std::sort(freed.begin(), freed.end());
+    CHECK(again == freed);
+    CHECK(arena.stats().free_slot_bytes == 0);
+  }
+  SECTION("but not where another of the slab is freed") {
+    arena.deallocate_batch(c, &all[4 * slots], 1);
+    require_valid(arena);
+    void* p = nullptr;
+    for (int n = 0; n < 6; ++n) {
+      REQUIRE(arena.allocate_batch(c, &p, 1) == 1);
+      CHECK(page_of(p) != page_of(freed[4]));
+    }
+  }
+  SECTION("and trimmed with the rest") {
+    arena.trim();
+    require_valid(arena);
+    CHECK(arena.stats().free_slot_bytes == 10 * 512);
+  }
 }
 
 TEST_CASE("small: what floats goes to the active slab, and not where a slot is parked", "[small]") {

@@ -167,10 +167,8 @@ class large_allocations {
   template <class Supply>
   page_range* take_idle(Supply& supply, std::size_t whole_bytes, std::size_t alignment) noexcept {
     const auto before_bytes = [&](const page_range& r) { return align_up(r.address, alignment) - r.address; };
-    page_range* found = ranges_.lowest_idle(whole_bytes);
-    if (found != nullptr && found->bytes - whole_bytes < before_bytes(*found)) {
-      found = ranges_.lowest_idle(whole_bytes + alignment);  // one that surely is
-    }
+    page_range* found = ranges_.lowest_idle(whole_bytes, alignment);
+    if (found == nullptr) found = ranges_.lowest_idle(whole_bytes + alignment, page_bytes);  // which surely fits
     if (found == nullptr) return nullptr;
     const std::size_t before = before_bytes(*found);
     if (!ranges_.cut(supply, *found, before + whole_bytes)) return nullptr;

@@ -210,7 +210,7 @@ class miniheap_store {
   }
 
  private:
-  /// A large allocation that has one of those is filled soon, in an arena of any size.
+  /// A large allocation of so many bytes is filled soon, in an arena of any size.
   static constexpr std::size_t huge_page_bytes = 2 * MiB;
 
   page_entry* take_span_of(descriptor& m, std::uint32_t pages, std::uint32_t align_pages) noexcept {

@@ -67,13 +67,17 @@ class page_ranges {
   }
   [[nodiscard]] range* first() noexcept { return all_.empty() ? nullptr : &*all_.begin(); }
 
-  /// The one at the lowest address of the shortest idle ranges that have `least_bytes`. So the same pages are used again
-  /// and again, which the processor still knows, while others grow old. nullptr: none is long enough.
-  [[nodiscard]] range* lowest_idle(std::size_t least_bytes) noexcept {
+  /// The one at the lowest address of the eight shortest idle ranges that have `least_bytes`, but for those that are
+  /// more than twice as long as the shortest, among those of them that have as many behind a multiple of `alignment`.
+  /// So the same pages are used again and again, which the processor still knows, while others grow old. nullptr: there
+  /// is none.
+  [[nodiscard]] range* lowest_idle(std::size_t least_bytes, std::size_t alignment) noexcept {
     range* lowest = nullptr;
     auto it = idle_.lower_bound(least_bytes, length_order{});
-    for (int left = looked_at; left != 0 && it != idle_.end(); --left, ++it) {
-      if (lowest == nullptr || it->address < lowest->address) lowest = &*it;
+    const std::size_t most_bytes = it == idle_.end() ? 0 : 2 * it->bytes;
+    for (int left = looked_at; left != 0 && it != idle_.end() && it->bytes <= most_bytes; --left, ++it) {
+      const bool fits = it->bytes - least_bytes >= align_up(it->address, alignment) - it->address;
+      if (fits && (lowest == nullptr || it->address < lowest->address)) lowest = &*it;
     }
     return lowest;
   }

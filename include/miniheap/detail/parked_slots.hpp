@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 /// \file
 /// The **parked** slots of an arena, a few of each lane and size class: each was freed in a slab that is full
-/// otherwise, counts as used there, and is the next to be had. So in steady churn over full slabs no slab and no bin
-/// changes. When a second slot of its slab is freed, both become free.
+/// otherwise, counts as used there, and is the next that a thread of its lane gets when nothing is claimed. So in
+/// steady churn over full slabs no slab and no bin changes. When a second slot of its slab is freed, both become free.
 #pragma once
 
 #include <miniheap/config.hpp>
@@ -89,7 +89,9 @@ class parked_slots {
           if (slab.kind != slab_of_class(c) || slab.lane != lane)
             return {"a parked slot is of its size class and lane", r.slots[n]};
           if (slab.used != slab.slots) return {"a parked slot counts as used in a slab that is full", r.slots[n]};
-          if (find_in(slab) != r.slots[n]) return {"one slot of a slab is parked", r.slots[n]};
+          for (std::uint32_t other = 0; other < n; ++other) {
+            if (is_in(r.slots[other], slab)) return {"one slot of a slab is parked", r.slots[n]};
+          }
         }
       }
     }
@@ -97,14 +99,14 @@ class parked_slots {
   }
 
  private:
-  static constexpr std::uint32_t most_of_all = 7;  // then a row is a cache line long
+  static constexpr std::uint32_t most_of_all = 7;
 
   struct row {
     std::uint32_t count = 0;
     std::array<void*, most_of_all> slots;  // in the order in which they were parked
   };
 
-  /// About as many as a thread cache frees at a time.
+  /// As many as a thread cache frees at a time where slots are large.
   static constexpr std::uint32_t most_slots(std::uint32_t c) noexcept {
     return smaller(static_cast<std::uint32_t>(8 * KiB / shapes[c].slot_bytes), most_of_all);
   }

@@ -32,7 +32,7 @@ class small_allocations {
     active_slab& active = active_.of(0, c);
     if (!active.has_claimed()) [[unlikely]] {
       if (void* const slot = parked_.try_take(0, c, order_)) return slot;
-      if (!claim_more(c, 0)) return nullptr;
+      if (!claim_more(c, 0)) return take_any_parked(0, c);
     }
     return active.take_slot(shapes[c].slot_bytes, order_);
   }
@@ -47,7 +47,9 @@ class small_allocations {
       } else if (void* const slot = parked_.try_take(lane, c, order_)) {
         slots[count++] = slot;
       } else if (!claim_more(c, lane)) {
-        break;
+        void* const last = take_any_parked(lane, c);
+        if (last == nullptr) break;
+        slots[count++] = last;
       }
     }
     if constexpr (Checked) active.unclaim();  // who holds no lock takes what is not free for used
@@ -180,6 +182,12 @@ class small_allocations {
       identity_.stop_in_miniheap(faults::interior, p);
     if (is_free) [[unlikely]]
       identity_.stop_in_miniheap(faults::double_free, p, shapes[c].slot_bytes);
+  }
+
+  /// There is no memory, so the order does not matter.
+  [[gnu::cold, gnu::noinline]] void* take_any_parked(std::uint32_t lane, std::uint32_t c) noexcept {
+    lowest_first last_parked;
+    return parked_.try_take(lane, c, last_parked);
   }
 
   /// Claims slots where none are claimed. False: no memory, and nothing has changed.
