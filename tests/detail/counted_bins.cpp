@@ -57,7 +57,7 @@ TEST_CASE("counted_bins: unused pages of a slab go back while it has a used slot
   arena_of<nothing_in_reserve> arena;
   const auto slots = two_slabs(arena);
   const arena_stats before = valid_stats(arena);
-  arena.deallocate(slots[0]);  // parks the slab
+  arena.deallocate(slots[0]);  // is parked
   CHECK(valid_stats(arena).free_slot_bytes == before.free_slot_bytes + 2 * page);
   arena.deallocate(slots[1]);
   arena.deallocate(slots[2]);

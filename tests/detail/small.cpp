@@ -178,8 +178,8 @@ TEST_CASE("small: a slab is carved in a fuller miniheap before a slot is taken i
   void* slots[8];                                // four make a slab
   for (void*& p : slots) p = arena.allocate(1024);
   REQUIRE(miniheap_of(slots[7]) != miniheap_of(pages));
-  arena.deallocate(slots[0]);  // parks a slab
-  arena.deallocate(slots[1]);  // brings it into its bin
+  arena.deallocate(slots[0]);  // is parked
+  arena.deallocate(slots[1]);  // brings the slab of both into its bin
   REQUIRE(arena.reallocate(pages, 6 * 4096) == pages);
   CHECK(miniheap_of(arena.allocate(1024)) == miniheap_of(pages));
   CHECK(arena.check());
