@@ -122,6 +122,25 @@ TEST_CASE("small: of a batch a few slots are parked, and had again in reverse", 
   }
 }
 
+TEST_CASE("small: where there is no memory a parked slot is taken in any order, before the reserve goes", "[small]") {
+  constexpr arena_config random{.miniheap_bytes = 128 * KiB,
+                                .large_threshold_bytes = 16 * KiB,
+                                .reserve_ceiling_bytes = 1 * MiB,
+                                .checks = detail::beneath_hardened,
+                                .guard_every_pages = 0};
+  miniheap_arena<limited_source<>, no_lock, first_fit, fullest_first, random> arena{limited_source<>{220 * KiB}};
+  void* slot = nullptr;
+  while (void* const p = arena.try_allocate(1024)) slot = p;
+  arena.deallocate(arena.allocate(24 * KiB));  // idle
+  const std::size_t mapped_bytes = arena.mapped_bytes();
+  for (int n = 0; n < 40; ++n) {
+    arena.deallocate(slot);
+    REQUIRE(arena.try_allocate(1024) == slot);
+    REQUIRE(arena.mapped_bytes() == mapped_bytes);
+  }
+  CHECK(arena.check());
+}
+
 TEST_CASE("small: what floats goes to the active slab, and not where a slot is parked", "[small]") {
   tiny_arena arena;
   const auto fill_up = [&] {  // but for the page of a slab
