@@ -34,14 +34,13 @@ struct full_slabs {
   void* slot(std::uint32_t n, std::uint32_t slot) const {
     return shape::memory_of(&(*this)[n]) + slot * std::size_t{shapes[size_class].slot_bytes};
   }
-  bool park(std::uint32_t n, std::uint32_t slot) {
-    return parked.park((*this)[n].lane, size_class, this->slot(n, slot));
-  }
+  bool park(std::uint32_t n, std::uint32_t slot) { return parked.park((*this)[n], slot); }
+  bool has_bit(std::uint32_t n, std::uint32_t slot) const { return ((*this)[n].free[slot / 64] >> slot % 64 & 1) != 0; }
   void* take(std::uint32_t lane = 0) { return parked.try_take(lane, size_class, last_parked); }
 
   miniheap_memory<512 * miniheap::KiB> memory;
   std::uint32_t size_class;
-  parked_slots<shape, lanes> parked;
+  parked_slots<shape, lanes, true> parked;
 };
 
 }  // namespace
@@ -96,6 +95,31 @@ TEST_CASE("parked_slots: there are few, fewer if they are large, and any of them
   CHECK(slabs.take() == nullptr);
 }
 
+TEST_CASE("parked_slots: a slot has its bit as long as it is parked, unless it is parked alone", "[parked]") {
+  full_slabs slabs{size_class(16)};
+  REQUIRE(slabs.parked.park_alone(0, slabs.size_class, slabs.slot(0, 70)));
+  REQUIRE(slabs.park(1, 200));
+  REQUIRE(slabs.park(2, 255));
+  CHECK(!slabs.has_bit(0, 70));
+  CHECK(slabs.has_bit(1, 200));
+  CHECK(slabs.has_bit(2, 255));
+  CHECK(slabs.parked.find_in(slabs[1]) == slabs.slot(1, 200));
+  CHECK(check_slab(&slabs[1]) == nullptr);
+  REQUIRE(slabs.parked.check());
+  slabs.parked.give_back(slabs[1]);
+  CHECK(slabs.has_bit(1, 200));
+  CHECK(slabs[1].used == slabs[1].slots - 1);
+  CHECK(slabs.take() == slabs.slot(2, 255));
+  CHECK(slabs.take() == slabs.slot(0, 70));
+  CHECK(!slabs.has_bit(2, 255));
+  CHECK(!slabs.has_bit(0, 70));
+  parked_slots<shape, lanes, false> never_shown;
+  REQUIRE(never_shown.park(slabs[3], 5));
+  CHECK(!slabs.has_bit(3, 5));
+  CHECK(never_shown.check());
+  CHECK(never_shown.try_take(0, slabs.size_class, last_parked) == slabs.slot(3, 5));
+}
+
 TEST_CASE("parked_slots: any is the next where the order is random, or none", "[parked]") {
   full_slabs slabs{size_class(64)};
   random_order order;
@@ -130,6 +154,9 @@ TEST_CASE("parked_slots: check notices what is wrong", "[parked][check]") {
   SECTION("a slab of another size class") { slabs[0].kind = slab_of_class(slabs.size_class + 1); }
   SECTION("a slab of another lane") { slabs[0].lane = 1; }
   SECTION("a slab that is not full") { --slabs[1].used; }
+  SECTION("a slot without its bit") { slabs[1].free[0] = 0; }
+  SECTION("the bit of another slot") { slabs[1].free[0] = 0b1; }
+  SECTION("another free slot") { slabs[1].free[0] |= 0b1; }
   SECTION("two slots of one slab") { REQUIRE(slabs.park(0, 1)); }
   SECTION("the same slot twice") { REQUIRE(slabs.park(0, 2)); }
   CHECK(!slabs.parked.check());

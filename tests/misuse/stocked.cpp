@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -69,6 +70,30 @@ TEST_CASE("what lies in a thread's stock is not freed again, by anyone", "[misus
                       }
                     }),
                     "stocked", faults::double_free);
+    }
+  }
+}
+
+TEST_CASE("what went back to the arena is not freed again, though its mark was written over", "[misuse]") {
+  // One slot of each of many full slabs: some wait in the arena to be used again, others are in bins.
+  for (const std::size_t bytes : {std::size_t{16}, std::size_t{256}, 2 * KiB}) {
+    for (std::size_t n = 0; n < 12; ++n) {
+      INFO("slot " << n << " of " << bytes << " bytes");
+      require_fault(in_child([&](culprit& named) {
+                      cached_arena arena{"written over"};
+                      std::vector<void*> all(16 * (4096 * 4 / bytes));
+                      for (void*& p : all) p = arena.allocate(bytes);
+                      arena.flush();
+                      std::vector<void*> freed;
+                      for (std::size_t slab = 0; slab < 12; ++slab) freed.push_back(all[(slab + 1) * all.size() / 16]);
+                      for (void* const p : freed) arena.deallocate(p);
+                      arena.flush();
+                      std::memset(freed[n], 0, bytes);
+                      named = {&arena, freed[n]};
+                      arena.deallocate(freed[n]);
+                      ::_exit(3);  // it would be handed out twice
+                    }),
+                    "written over", faults::double_free);
     }
   }
 }

@@ -80,7 +80,7 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
 
   /// The stock class of a live allocation; `stock_classes` where it has none, where there is none, and where it would
   /// take a search to tell. Needs no lock where the caller holds the allocation: nobody changes then what is read. Free
-  /// slots are known but for those that are claimed or parked.
+  /// slots are known but for those that are claimed, or parked alone.
   [[nodiscard, gnu::always_inline]] std::uint32_t stock_class_of(const void* p) const noexcept {
     const page_entry* const entry = recent_entry_of(p);
     if (entry == nullptr) [[unlikely]]

@@ -25,8 +25,7 @@ class custody {
 
 /// What is in stock bears a **mark** in its second word, which depends on where it lies and on who keeps it, and which
 /// the program never gets to see: it is wiped out when an allocation goes to the program. The mark is a witness, no
-/// link: whoever overwrites it gains nothing but that a double free goes unnoticed until the slot is back in the arena,
-/// or while it is parked there (parked_slots.hpp).
+/// link: whoever overwrites it gains nothing but that a double free goes unnoticed until the slot is back in the arena.
 template <>
 class custody<check_level::basic> {
  public:

@@ -248,7 +248,7 @@ class engine {
       large_bytes(p);
       return store().deallocate_large(address_of(p));
     }
-    if (is_slab(entry->kind)) return small_.deallocate(p, entry, class_of_slab(entry->kind));
+    if (is_slab(entry->kind)) return small_.deallocate(p, entry, class_of_slab(entry->kind), true);
     medium_bytes(p, entry);
     descriptor& m = miniheap_of(entry);
     store().give_span(m, entry);

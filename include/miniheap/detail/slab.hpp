@@ -55,6 +55,13 @@ inline constexpr std::uint16_t used_mask = counted_mark - 1;
   return static_cast<std::uint16_t>(used - 2) < static_cast<std::uint16_t>(slots - 2);
 }
 
+/// So has a slab of which a slot is parked.
+[[nodiscard]] inline bool has_free_slot_though_full(const page_entry& slab) noexcept {
+  std::uint64_t bits = 0;
+  for (const std::uint64_t word : slab.free) bits |= word;
+  return bits != 0 && slab.used == slab.slots;
+}
+
 /// Sets a slot's bit.
 inline void put_back(page_entry& slab, std::uint32_t slot) noexcept {
   slab.free[slot / 64] |= std::uint64_t{1} << (slot % 64);
@@ -77,7 +84,9 @@ inline void put_back(page_entry& slab, std::uint32_t slot) noexcept {
     if ((first->free[w] & ~slot_mask(shape.slots, w)) != 0) return "only slots that exist are free";
     free_slots += static_cast<std::uint32_t>(std::popcount(first->free[w]));
   }
-  if (free_slots + used_slots(*first) != shape.slots) return "the free bits and the count of used slots agree";
+  const std::uint32_t parked_slots = has_free_slot_though_full(*first) ? 1 : 0;
+  if (free_slots + used_slots(*first) != shape.slots + parked_slots)
+    return "the free bits and the count of used slots agree";
   for (std::uint32_t n = 0; n < shape.pages; ++n) {
     if (first[n].kind != first->kind || first[n].back != n) return "each page of a slab points back to the first";
   }

@@ -73,7 +73,7 @@ class small_allocations {
   }
 
   /// `entry` is of the page that `p` points into, which is one of a slab of size class `c`. Of a batch a few slots are
-  /// parked, else one. O(1) mostly.
+  /// parked, and who holds no lock sees that they are free; else it is one. O(1) mostly.
   [[gnu::always_inline]] void deallocate(void* p, page_entry* entry, std::uint32_t c,
                                          bool is_of_batch = false) noexcept {
     const slab_shape& slots = shapes[c];
@@ -88,7 +88,7 @@ class small_allocations {
     if (is_free_quiet(slab.used, slots.slots)) {
       word |= bit;
       --slab.used;
-    } else if (slab.used != slots.slots || !parked_.park_alone(slab.lane, c, p)) {
+    } else if (slab.used != slots.slots || is_of_batch || !parked_.park_alone(slab.lane, c, p)) {
       deallocate_loud(slab, slot, is_of_batch);
     }
   }
@@ -165,6 +165,8 @@ class small_allocations {
         if (is_free || !is_slab(first.kind)) return;
         if (const char* broken = bins_.check(first)) result = {broken, &first};
         if (first.lane >= Lanes) result = {"a slab is of a lane that there is", &first};
+        if (has_free_slot_though_full(first) && parked_.find_in(first) == nullptr)
+          result = {"a free slot of a slab that is full is parked", &first};
         if (!is_active(first)) return;
         active_pages += first.pages;
         --active_count;
@@ -263,7 +265,7 @@ class small_allocations {
     void* const p = shape::memory_of(&slab) + slot * std::size_t{shapes[c].slot_bytes};
     const void* const parked = parked_.find_in(slab);
     if (parked == nullptr) {
-      if (!is_of_batch || !parked_.park(slab.lane, c, p)) bins_.add_first(m, slab, slot);
+      if (!is_of_batch || !parked_.park(slab, slot)) bins_.add_first(m, slab, slot);
       return;
     }
     if (Checked && parked == p) identity_.stop_in_miniheap(faults::double_free, p, shapes[c].slot_bytes);
@@ -331,7 +333,7 @@ class small_allocations {
   counted_bins<Store> bins_{store_};
   const arena_identity& identity_;
   active_slabs<Lanes> active_;
-  parked_slots<shape, Lanes> parked_;
+  parked_slots<shape, Lanes, Checked> parked_;
   [[no_unique_address]] typename Store::slot_order order_;
 };
 
