@@ -2,6 +2,7 @@
 # Shell functions shared by tests/run, examples/run, bench and .ci/run. Source it; it changes to the top of the repo.
 # shellcheck shell=bash
 
+this_script=$(realpath "$0")
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 if [[ -t 1 ]]; then
@@ -20,7 +21,7 @@ die() {
 }
 
 usage() { # the leading comment of the script that called us, from its third line on
-  sed -n '3,/^[^#]/{/^#/!d; s/^# \{0,1\}//; p}' "$0"
+  sed -n '3,/^[^#]/{/^#/!d; s/^# \{0,1\}//; p}' "$this_script"
 }
 
 as_root() {

@@ -157,7 +157,16 @@ TEST_CASE("parked_slots: check notices what is wrong", "[parked][check]") {
   SECTION("a slot without its bit") { slabs[1].free[0] = 0; }
   SECTION("the bit of another slot") { slabs[1].free[0] = 0b1; }
   SECTION("another free slot") { slabs[1].free[0] |= 0b1; }
-  SECTION("two slots of one slab") { REQUIRE(slabs.park(0, 1)); }
   SECTION("the same slot twice") { REQUIRE(slabs.park(0, 2)); }
   CHECK(!slabs.parked.check());
+}
+
+TEST_CASE("parked_slots: check notices two slots of a slab that have no bits", "[parked][check]") {
+  full_slabs slabs{size_class(64)};
+  parked_slots<shape, lanes, false> parked;
+  REQUIRE(parked.park(slabs[0], 1));
+  REQUIRE(parked.park(slabs[1], 1));
+  REQUIRE(parked.check());
+  REQUIRE(parked.park(slabs[0], 2));
+  CHECK(!parked.check());
 }

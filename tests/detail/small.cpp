@@ -189,6 +189,21 @@ TEMPLATE_TEST_CASE("small: an allocation floats to a fuller miniheap, but not ag
   CHECK_FALSE(floats(newest));
 }
 
+TEMPLATE_TEST_CASE("small: check notices a free slot of a full slab that is not parked", "[small][check]", no_lock,
+                   fine_grained_lock) {
+  miniheap_arena<counting_source<>, TestType, first_fit, fullest_first, tiny> arena;
+  void* slots[5];  // four make a slab
+  for (void*& slot : slots) slot = arena.allocate(1024);
+  using shape = detail::geometry<64 * KiB, 0>;
+  const std::uintptr_t address = detail::address_of(slots[0]);
+  detail::page_entry& slab = shape::map_of(address)[shape::page_at(shape::offset_of(address))];
+  REQUIRE(arena.check());
+  slab.free[0] |= 0b10;
+  CHECK(!arena.check());
+  slab.free[0] = 0;
+  CHECK(arena.check());
+}
+
 TEST_CASE("small: a slab is carved in a fuller miniheap before a slot is taken in a sparser one", "[small]") {
   miniheap_arena<mmap_source, no_lock, first_fit, fullest_first, arena_config{.miniheap_bytes = 64 * KiB}> arena;
   const auto miniheap_of = [](const void* p) { return detail::align_down(detail::address_of(p), 64 * KiB); };

@@ -174,25 +174,3 @@ TEST_CASE("hints: what is mapped for a large allocation that has a huge page is 
   never.allocate_large(8 * MiB, 16);
   CHECK(never.supply().source().preferred == 0);
 }
-
-TEST_CASE("hints: a large allocation in place of what was given back too early is populated at once", "[hints]") {
-  constexpr arena_config config{.miniheap_bytes = 1 * MiB, .reserve_floor_bytes = 64 * KiB};
-  hinted_store<config> store{hinted_source{}};
-  const hinted_source& told = store.supply().source();
-  void* const p = store.allocate_large(1 * MiB, 16);
-  CHECK(told.populated_bytes == 0);  // new to the program
-  store.deallocate_large(address_of(p));
-  const std::size_t gone_bytes = 1 * MiB - store.reserve_bytes();
-  REQUIRE(gone_bytes != 0);
-  REQUIRE(gone_bytes != 1 * MiB);
-  SECTION("its end, if a part of it was kept") {
-    store.allocate_large(1 * MiB, 16);
-    CHECK(told.populated_bytes == gone_bytes);
-    store.allocate_large(1 * MiB, 16);
-    CHECK(told.populated_bytes == gone_bytes);  // there is no more to regret
-  }
-  SECTION("not if more of it is new than was given back") {
-    store.allocate_large(2 * MiB, 16);
-    CHECK(told.populated_bytes == 0);
-  }
-}

@@ -248,6 +248,7 @@ class engine {
       large_bytes(p);
       return store().deallocate_large(address_of(p));
     }
+    // Perhaps for a thread cache, which will look whether it is free.
     if (is_slab(entry->kind)) return small_.deallocate(p, entry, class_of_slab(entry->kind), true);
     medium_bytes(p, entry);
     descriptor& m = miniheap_of(entry);

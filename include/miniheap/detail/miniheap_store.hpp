@@ -105,13 +105,9 @@ class miniheap_store {
     const bool is_dense = is_large_enough_for_huge_pages();
     void* const p = large_.allocate(supply_, bytes, alignment);
     if (p == nullptr) return nullptr;
-    const std::size_t fresh_bytes = large_.last_fresh_bytes();
-    const std::size_t whole_bytes = align_up(bytes, page_bytes);
+    bound_.note_fresh(large_.last_fresh_bytes(), in_use_bytes());
     const bool wants_huge_pages = Config.huge_pages_from_bytes != 0 && (is_dense || bytes >= huge_page_bytes);
-    if (fresh_bytes != 0 && wants_huge_pages) supply_.prefer_huge_pages(p, whole_bytes);
-    const std::size_t regretted_bytes = bound_.note_fresh(fresh_bytes, in_use_bytes());
-    if (fresh_bytes != 0 && regretted_bytes == fresh_bytes)  // what was given back had been touched, so will this be
-      supply_.populate(static_cast<std::byte*>(p) + (whole_bytes - fresh_bytes), fresh_bytes);
+    if (large_.last_fresh_bytes() != 0 && wants_huge_pages) supply_.prefer_huge_pages(p, align_up(bytes, page_bytes));
     note_activity(bytes);
     return p;
   }

@@ -53,18 +53,17 @@ class reserve_bound {
 
   /// Memory is taken that has to be faulted in. What was given back and not forgotten was given back too early, and
   /// would be at hand if the bound had been so much higher ever since. It rises by twice as much, as what comes next is
-  /// seldom of the same length: it is learned in few rounds then, and what is too much is lowered again. How many bytes
-  /// were given back too early.
-  std::size_t note_fresh(std::size_t bytes, std::size_t in_use_bytes) noexcept {
-    const std::size_t regretted_bytes = adapts ? smaller(bytes, given_back_bytes_) : 0;
-    if (regretted_bytes == 0) return 0;
+  /// seldom of the same length: it is learned in few rounds then, and what is too much is lowered again.
+  void note_fresh(std::size_t bytes, std::size_t in_use_bytes) noexcept {
+    if (!adapts) return;
+    const std::size_t regretted_bytes = smaller(bytes, given_back_bytes_);
+    if (regretted_bytes == 0) return;
     given_back_bytes_ -= regretted_bytes;
     regretted_bytes_ += regretted_bytes;
     const std::uint32_t highest = larger(stage_of(in_use_bytes), given_back_stage_);
     for (std::uint32_t stage = lowest_stage(in_use_bytes); stage <= highest; ++stage) {
       bounds_[stage] = larger(bounds_[stage], smaller(bounds_[stage] + 2 * regretted_bytes, ceiling(in_use_bytes)));
     }
-    return regretted_bytes;
   }
 
   /// Pages were taken or freed, after which `held_bytes` are kept. True: an epoch is over.

@@ -135,12 +135,14 @@ class slab_bins {
   /// A span has become free. Its miniheap may be gone afterwards.
   void span_given(const descriptor& /*m*/) noexcept { store_.settle(); }
 
-  /// No slab is active; the rest is in the miniheaps' own checks.
+  /// No slab is active, no slot is parked; the rest is in the miniheaps' own checks.
   [[nodiscard]] check_result check() const noexcept {
     check_result result;
     store_.all().for_each([&](const descriptor& m) {
       m.for_each_span([&](const page_entry& first, bool is_free_span) {
-        if (!is_free_span && is_slab(first.kind) && is_active(first)) result = {"no slab is active", &first};
+        if (is_free_span || !is_slab(first.kind)) return;
+        if (is_active(first)) result = {"no slab is active", &first};
+        if (has_free_slot_though_full(first)) result = {"a slab that is full has no free slot", &first};
       });
     });
     return result;
