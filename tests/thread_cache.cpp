@@ -322,6 +322,20 @@ TEST_CASE("thread_cached: a sink that throws leaves the arena open", "[thread_ca
   std::thread{[&] { CHECK(arena.try_dump([](std::string_view) {})); }}.join();
 }
 
+TEST_CASE("thread_cached: what cannot be had throws, and nothing is lost", "[thread_cache]") {
+  cached_arena arena;
+  auto* const p = static_cast<unsigned char*>(arena.allocate(64));
+  std::memset(p, 7, 64);
+  CHECK_THROWS_AS(arena.allocate(SIZE_MAX / 2), std::bad_alloc);
+  CHECK_THROWS_AS(arena.allocate(64, 3), std::bad_alloc);
+  CHECK_THROWS_AS(arena.reallocate(p, SIZE_MAX / 2), std::bad_alloc);
+  CHECK_THROWS_AS(arena.reallocate(p, 64, 3), std::bad_alloc);
+  CHECK(std::count(p, p + 64, 7) == 64);
+  CHECK(arena.stats().allocations == 1);
+  arena.deallocate(p);
+  CHECK(arena.check());
+}
+
 TEST_CASE("thread_cached: zeroed memory is had from what is in stock, too", "[thread_cache]") {
   using tight = thread_cached<miniheap_arena<limited_source<>, coarse_lock<>, first_fit, fullest_first,
                                              arena_config{.miniheap_bytes = 256 * KiB, .reserve_ceiling_bytes = 0}>>;

@@ -169,6 +169,46 @@ TEST_CASE("hardened: over a buffer, where nothing is protected or zero by itself
   }
 }
 
+TEMPLATE_TEST_CASE("hardened: what was written far behind the end is found by check, and does no harm", "[hardened]",
+                   plain, fine, cached) {
+  TestType arena;
+  for (const std::size_t bytes : {520u, 20000u, 200000u}) {  // which leave room in a slot, in pages, in a range
+    auto* const p = static_cast<unsigned char*>(arena.allocate(bytes));
+    p[bytes + 24] = 1;
+    const check_result result = arena.check();
+    REQUIRE(!result);
+    CHECK(result.where == p);
+    arena.deallocate(p);
+    CHECK(arena.check());
+  }
+}
+
+TEMPLATE_TEST_CASE("hardened: what was written to a free slot is found by check", "[hardened]", plain, fine) {
+  TestType arena;
+  std::vector<unsigned char*> all;
+  for (int n = 0; n < 64; ++n) all.push_back(static_cast<unsigned char*>(arena.allocate(40)));
+  for (std::size_t n = 0; n < all.size(); n += 2) arena.deallocate(all[n]);
+  arena.trim();  // nothing waits any more
+  for (std::size_t n = 0; n < all.size(); n += 2) {
+    all[n][20] = 1;
+    const check_result result = arena.check();
+    REQUIRE(!result);
+    CHECK(result.where <= all[n]);
+    all[n][20] = 0;
+  }
+  CHECK(arena.check());
+}
+
+TEST_CASE("hardened: the pages of what is very long are dropped, not written over", "[hardened]") {
+  plain arena;
+  auto* const p = static_cast<unsigned char*>(arena.allocate(33 * MiB));
+  std::memset(p, 1, 33 * MiB);
+  const std::size_t before_bytes = arena.source().counts().purged_bytes;
+  arena.deallocate(p);
+  CHECK(arena.source().counts().purged_bytes >= before_bytes + 33 * MiB);
+  CHECK(arena.check());
+}
+
 TEST_CASE("hardened: containers, malloc and threads", "[hardened]") {
   cached arena;
   {

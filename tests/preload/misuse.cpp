@@ -4,6 +4,8 @@
 #include "expect.hpp"
 
 #include <malloc.h>
+
+#include <atomic>
 #include <thread>
 
 using namespace preload_tests;
@@ -43,8 +45,15 @@ int main(int count, char** arguments) {
     for (int n = 0; n < 3; ++n) std::free(std::malloc(bytes + 500));
     std::free(hidden(p));
   } else if (is("double-free-elsewhere")) {
+    std::atomic<bool> is_freed{false};  // a thread that starts allocates, perhaps what was freed
+    std::thread other{[&] {
+      is_freed.wait(false);
+      std::free(hidden(p));
+    }};
     std::free(p);
-    std::thread{[&] { std::free(hidden(p)); }}.join();
+    is_freed = true;
+    is_freed.notify_one();
+    other.join();
   } else if (is("double-delete")) {
     ::operator delete(static_cast<void*>(p));
     ::operator delete(static_cast<void*>(hidden(p)));
