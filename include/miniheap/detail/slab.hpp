@@ -55,7 +55,7 @@ inline constexpr std::uint16_t used_mask = counted_mark - 1;
   return static_cast<std::uint16_t>(used - 2) < static_cast<std::uint16_t>(slots - 2);
 }
 
-/// So has a slab of which a slot is parked.
+/// Whether a slab that counts as full has a free bit: it is that of a slot which is parked (parked_slots.hpp).
 [[nodiscard]] inline bool has_free_slot_though_full(const page_entry& slab) noexcept {
   std::uint64_t bits = 0;
   for (const std::uint64_t word : slab.free) bits |= word;
