@@ -66,6 +66,11 @@ struct refusing_source : scattering_source {
   }
 };
 
+void mark_ends(void* p, std::size_t bytes) {
+  static_cast<char*>(p)[0] = 1;
+  static_cast<char*>(p)[bytes - 1] = 1;
+}
+
 template <class Large, class Supply>
 void require_valid(const Large& large, const Supply& s) {
   const check_result result = large.check();
@@ -87,16 +92,16 @@ TEMPLATE_TEST_CASE("large: like a map from address to size, whatever the page so
   };
   s.source().fail_one_in(6, 3);
   for (int n = 0; n < 1500; ++n) {
-    const std::size_t bytes = random.between(std::size_t{1}, 5 * unit_bytes);
+    const std::size_t bytes = random.between(std::size_t{1}, (random.below(8u) == 0 ? 80 : 5) * unit_bytes);
     const std::size_t whole_bytes = pages_for(bytes) * page_bytes;
     const unsigned dice = random.below(10u);
     if (expected.empty() || (expected.size() < 40 && dice < 5)) {
       const std::size_t alignment = std::size_t{1} << random.between(0u, 19u);
-      void* const p = large.allocate(s, bytes, alignment);
+      void* const p = large.allocate(s, bytes, alignment, random.below(2u) == 0, random.below(huge_page_bytes));
       if (p != nullptr) {
         REQUIRE(address_of(p) % alignment == 0);
         REQUIRE(address_of(p) % page_bytes == 0);
-        std::memset(p, 1, whole_bytes);
+        mark_ends(p, bytes);
         REQUIRE(expected.emplace(address_of(p), whole_bytes).second);
       }
     } else if (dice < 8) {
@@ -106,10 +111,11 @@ TEMPLATE_TEST_CASE("large: like a map from address to size, whatever the page so
     } else {
       const auto it = any();
       const std::size_t old_bytes = it->second;
-      if (void* const q = large.resize(s, it->first, bytes, page_bytes)) {
+      mark_ends(reinterpret_cast<void*>(it->first), std::min(bytes, old_bytes));
+      if (void* const q = large.resize(s, it->first, bytes, page_bytes, random.below(2u) == 0)) {
         const auto* const contents = static_cast<const char*>(q);
         REQUIRE((contents[0] == 1 && contents[std::min(bytes, old_bytes) - 1] == 1));
-        std::memset(q, 1, whole_bytes);
+        mark_ends(q, whole_bytes);
         expected.erase(it);
         expected.emplace(address_of(q), whole_bytes);
       }
@@ -160,38 +166,49 @@ TEST_CASE("large: the next allocations are cut from what was freed", "[large]") 
   CHECK(s.mapped_bytes() == 0);
 }
 
-TEST_CASE("large: what is too short grows", "[large]") {
-  supply s{source{}};
-  some_kept large;
-  large.deallocate(s, address_of(large.allocate(s, 3 * unit_bytes, 16)));
-  const void* const grown = large.allocate(s, 5 * unit_bytes, 16);
-  REQUIRE(grown != nullptr);
-  CHECK(large.last_fresh_bytes() == 2 * unit_bytes);
+TEST_CASE("large: what is mapped in huge pages starts with one, and ends with one where the rest is not too much",
+          "[large]") {
+  constexpr std::size_t most_rest_bytes = 1 * MiB;
+  page_supply<scattering_source> s{scattering_source{}};
+  bounded<16 * MiB> large;
+  const auto allocate = [&](std::size_t bytes) {
+    return static_cast<std::byte*>(large.allocate(s, bytes, 16, true, most_rest_bytes));
+  };
+  auto* const p = allocate(3 * MiB + 5);
+  CHECK(address_of(p) % huge_page_bytes == 0);
+  CHECK(large.last_fresh_bytes() == 3 * MiB + page_bytes);
+  CHECK(large.live_bytes() == 3 * MiB + page_bytes);
+  CHECK(large.free_bytes() == 1 * MiB - page_bytes);
+  require_valid(large, s);
+  CHECK(allocate(1 * MiB - page_bytes) == p + 3 * MiB + page_bytes);  // the next ones are cut from the rest
+  CHECK(large.last_fresh_bytes() == 0);
   CHECK(large.free_bytes() == 0);
   require_valid(large, s);
-  large.deallocate(s, address_of(grown));
-  s.source().fail_at(1);  // then it is mapped
-  REQUIRE(large.allocate(s, 6 * unit_bytes, 16) != nullptr);
-  CHECK(large.last_fresh_bytes() == 6 * unit_bytes);
-  CHECK(large.free_bytes() == 4 * unit_bytes);
+
+  CHECK(address_of(allocate(3 * MiB - 1)) % huge_page_bytes == 0);
+  CHECK(large.free_bytes() == 1 * MiB);
+  CHECK(address_of(allocate(3 * MiB - page_bytes)) % huge_page_bytes == 0);
+  CHECK(large.free_bytes() == 1 * MiB);  // the rest would be a page more
+  allocate(2 * MiB - page_bytes);
+  CHECK(large.free_bytes() == 1 * MiB);  // nothing of it is a huge page
+  CHECK(address_of(allocate(4 * MiB)) % huge_page_bytes == 0);
+  CHECK(large.free_bytes() == 1 * MiB);
   require_valid(large, s);
   large.release(s);
   CHECK(s.mapped_bytes() == 0);
 }
 
-TEMPLATE_TEST_CASE("large: what is short or purged does not grow", "[large]", some_kept, none_kept) {
-  supply s{source{}};
-  TestType large;
-  const bool is_short = std::is_same_v<TestType, some_kept>;
-  const void* const p = large.allocate(s, is_short ? unit_bytes - page_bytes : 4 * unit_bytes, 16);
-  if (!is_short) s.source().fail_at(1);
-  large.deallocate(s, address_of(p));
-  const std::size_t idle_bytes = large.free_bytes();
-  REQUIRE(idle_bytes != 0);
-  REQUIRE(large.allocate(s, 5 * unit_bytes, 16) != nullptr);
-  CHECK(large.last_fresh_bytes() == 5 * unit_bytes);
-  CHECK(large.free_bytes() == idle_bytes);
+TEST_CASE("large: where there are no addresses for huge pages, it is mapped without", "[large]") {
+  alignas(huge_page_bytes) static std::byte memory[2 * huge_page_bytes];
+  page_supply<buffer_source> s{buffer_source{memory + page_bytes, sizeof memory - page_bytes}};
+  some_kept large;
+  void* const p = large.allocate(s, 3 * MiB, 16, true, 1 * MiB);
+  REQUIRE(p != nullptr);
+  CHECK(address_of(p) % huge_page_bytes != 0);
+  CHECK(large.free_bytes() == 0);
+  require_valid(large, s);
   large.release(s);
+  CHECK(s.mapped_bytes() == 0);
 }
 
 TEST_CASE("large: neighbours that were freed serve one allocation, in any order", "[large]") {

@@ -78,6 +78,28 @@ TEST_CASE("large faults: without memory for another record what is idle stays as
   CHECK(s.mapped_bytes() == 0);
 }
 
+TEST_CASE("large faults: without memory for the record of what is left of a huge page all of it waits", "[large]") {
+  int waited = 0;
+  for (std::size_t records_used_before = 150; records_used_before < 250; ++records_used_before) {
+    page_supply<failing_source<mmap_source>> s{failing_source<mmap_source>{mmap_source{}}};
+    large_allocations large;
+    for (std::size_t n = 0; n < records_used_before; ++n) REQUIRE(large.allocate(s, page_bytes, 16) != nullptr);
+    s.source().fail_at(2);
+    const void* const p = large.allocate(s, 3 * MiB, 16, true, 1 * MiB);
+    s.source().never_fail();
+    CHECK(large.check());
+    if (large.free_bytes() == 4 * MiB) {
+      ++waited;
+      CHECK(p != nullptr);  // is mapped without
+      CHECK(large.allocate(s, 4 * MiB, 16) != nullptr);
+      CHECK(large.last_fresh_bytes() == 0);
+    }
+    large.release(s);
+    REQUIRE(s.mapped_bytes() == 0);
+  }
+  CHECK(waited != 0);
+}
+
 TEST_CASE("large faults: what cannot be unmapped is purged, counted, and tried again", "[large]") {
   page_supply<failing_source<counting_source<>>> s{failing_source<counting_source<>>{}};
   large_allocations large;

@@ -170,7 +170,22 @@ TEST_CASE("hints: what is mapped for a large allocation that has a huge page is 
   store.deallocate_large(address_of(p));
   REQUIRE(store.allocate_large(2 * MiB, 16) == p);  // nothing of it is new
   CHECK(told.preferred == 1);
+  store.resize_large(address_of(p), 3 * MiB, 16);  // what it grows by
+  CHECK(told.preferred == 2);
   hinted_store<never_dense> never{hinted_source{}};
   never.allocate_large(8 * MiB, 16);
   CHECK(never.supply().source().preferred == 0);
+}
+
+TEMPLATE_TEST_CASE_SIG("hints: the last huge page of a large allocation is whole if the reserve has room for the rest",
+                       "[hints]", ((std::size_t Floor), Floor), 1 * MiB - page_bytes, 1 * MiB) {
+  constexpr arena_config config{.miniheap_bytes = 1 * MiB, .reserve_floor_bytes = Floor};
+  hinted_store<config> store{hinted_source{}};
+  void* const p = store.allocate_large(3 * MiB, 16);
+  CHECK(address_of(p) % huge_page_bytes == 0);
+  CHECK(store.reserve_bytes() == (Floor < 1 * MiB ? 0 : 1 * MiB));
+  CHECK(store.allocate_large(3 * MiB, 16) != nullptr);
+  CHECK(store.reserve_bytes() == (Floor < 1 * MiB ? 0 : 1 * MiB));  // there is room for one
+  CHECK(store.check());
+  store.release();
 }

@@ -8,6 +8,7 @@
 #include <miniheap/detail/address_index.hpp>
 #include <miniheap/detail/large.hpp>
 #include <miniheap/detail/miniheap_set.hpp>
+#include <miniheap/detail/page_hints.hpp>
 #include <miniheap/detail/page_supply.hpp>
 #include <miniheap/detail/purge_batch.hpp>
 #include <miniheap/detail/random_order.hpp>
@@ -29,6 +30,7 @@ class miniheap_store {
   using shape = geometry<Config.miniheap_bytes, is_hardened ? Config.guard_every_pages : 0>;
   using set = miniheap_set<shape, Fit, Selection, Lock>;
   using descriptor = typename set::descriptor;
+  using hints = page_hints<Source, Config>;
 
   explicit miniheap_store(Source source) : supply_{static_cast<Source&&>(source)} {}
   miniheap_store(const miniheap_store&) = delete;
@@ -70,10 +72,6 @@ class miniheap_store {
 
   /// The reserve could have room for all miniheaps together, so idle slabs may stay in them.
   [[nodiscard]] bool fits_reserve() const noexcept { return fits_reserve_; }
-  /// What is mapped from now on had better be in huge pages.
-  [[nodiscard]] bool is_large_enough_for_huge_pages() const noexcept {
-    return Config.huge_pages_from_bytes != 0 && supply_.mapped_bytes() > Config.huge_pages_from_bytes;
-  }
 
   /// A span in the first miniheap in the order of selection that has room, at last in a new one. nullptr: no memory.
   page_entry* take_span(descriptor* first_choice, std::uint32_t pages, std::uint32_t align_pages) noexcept {
@@ -102,19 +100,18 @@ class miniheap_store {
   }
 
   void* allocate_large(std::size_t bytes, std::size_t alignment) noexcept {
-    const bool is_dense = is_large_enough_for_huge_pages();
-    void* const p = large_.allocate(supply_, bytes, alignment);
+    const bool in_huge_pages = hints::wants_huge_pages(supply_.mapped_bytes(), bytes);
+    void* const p = large_.allocate(supply_, bytes, alignment, in_huge_pages, reserve_room(in_use_bytes() + bytes));
     if (p == nullptr) return nullptr;
-    bound_.note_fresh(large_.last_fresh_bytes(), in_use_bytes());
-    const bool wants_huge_pages = Config.huge_pages_from_bytes != 0 && (is_dense || bytes >= huge_page_bytes);
-    if (large_.last_fresh_bytes() != 0 && wants_huge_pages) supply_.prefer_huge_pages(p, align_up(bytes, page_bytes));
+    note_fresh_large(in_huge_pages);
     note_activity(bytes);
     return p;
   }
 
   void* resize_large(std::uintptr_t address, std::size_t bytes, std::size_t alignment) noexcept {
-    void* const p = large_.resize(supply_, address, bytes, alignment);
-    if (p != nullptr) bound_.note_fresh(large_.last_fresh_bytes(), in_use_bytes());
+    const bool in_huge_pages = hints::wants_huge_pages(supply_.mapped_bytes(), bytes);
+    void* const p = large_.resize(supply_, address, bytes, alignment, in_huge_pages);
+    if (p != nullptr) note_fresh_large(in_huge_pages);
     settle();  // what the page source refused is in reserve
     return p;
   }
@@ -210,32 +207,26 @@ class miniheap_store {
   }
 
  private:
-  /// A large allocation of so many bytes is filled soon, in an arena of any size.
-  static constexpr std::size_t huge_page_bytes = 2 * MiB;
+  void note_fresh_large(bool in_huge_pages) noexcept {
+    const std::size_t fresh_bytes = large_.last_fresh_bytes();
+    bound_.note_fresh(in_huge_pages ? fresh_bytes / hints::huge_page_discount : fresh_bytes, in_use_bytes());
+  }
+
+  /// What the reserve has room for, when so much is in use.
+  [[nodiscard]] std::size_t reserve_room(std::size_t in_use_bytes) const noexcept {
+    const std::size_t most_bytes = bound_.bytes(in_use_bytes);
+    return most_bytes - smaller(most_bytes, reserve_bytes());
+  }
 
   page_entry* take_span_of(descriptor& m, std::uint32_t pages, std::uint32_t align_pages) noexcept {
     const std::uint32_t dirty_pages = m.dirty_pages();
     page_entry* const first = miniheaps_.take_span(m, pages, align_pages);
     if (first == nullptr) return nullptr;
     const std::uint32_t clean_pages = pages - (dirty_pages - m.dirty_pages());
-    if (hinted_page_source<Source> && clean_pages != 0) populate(m, *first, clean_pages);
+    if (hinted_page_source<Source> && clean_pages != 0)
+      hints::populate(miniheaps_, supply_, *first, clean_pages, reserve_room(in_use_bytes()));
     note_taken(pages, clean_pages);
     return first;
-  }
-
-  /// A used span has clean pages: populates them in one call with some that will follow, in proportion to what is in
-  /// use, so that a small arena stays small. Long spans are left to the program, which may never touch all of them.
-  void populate(descriptor& m, const page_entry& first, std::uint32_t clean_pages) noexcept {
-    constexpr std::uint32_t most_pages = 64;
-    if (m.has_huge_pages || clean_pages > most_pages / 4) return;
-    const std::size_t reserve_room = (reserve_limit_bytes() - smaller(reserve_limit_bytes(), reserve_bytes())) / 2;
-    const std::size_t in_proportion = smaller(miniheaps_.used_pages() / 16, std::size_t{most_pages});
-    const std::size_t ahead = smaller(in_proportion, reserve_room / page_bytes);
-    const std::uint32_t end = shape::page_of(&first) + first.pages;
-    const std::uint32_t more_pages = m.clean_pages_at(end, static_cast<std::uint32_t>(ahead));
-    if (clean_pages + more_pages == 1) return;
-    supply_.populate(shape::memory_of(&first), (first.pages + more_pages) * page_bytes);
-    if (more_pages != 0) miniheaps_.change(m, [&](descriptor& d) { d.soil({end, more_pages}); });
   }
 
   /// The bound may be lower now: what has not been needed since the last epoch goes first.
@@ -293,7 +284,7 @@ class miniheap_store {
     if (!index_.reserve(supply_)) return nullptr;
     void* const room = descriptors_.take(supply_);
     if (room == nullptr) return nullptr;
-    const bool is_dense = is_large_enough_for_huge_pages();
+    const bool in_huge_pages = !is_hardened && hints::wants_huge_pages(supply_.mapped_bytes());  // guards break them
     void* const memory = supply_.map(Config.miniheap_bytes, Config.miniheap_bytes);
     if (memory == nullptr) {
       descriptors_.give(room);
@@ -302,7 +293,7 @@ class miniheap_store {
     descriptor& m = *::new (room) descriptor{memory, next_sequence_++, maps_zeroed<Source>};
     supply_.template protect_guards<shape>(memory);
     supply_.note_unused(shape::memory_of(m.map() + shape::head_pages), shape::usable_pages * page_bytes);
-    if (is_dense && !is_hardened) {  // guards would break them
+    if (in_huge_pages) {
       supply_.prefer_huge_pages(memory, Config.miniheap_bytes);
       m.has_huge_pages = true;
     }
