@@ -166,6 +166,40 @@ TEST_CASE("large: the next allocations are cut from what was freed", "[large]") 
   CHECK(s.mapped_bytes() == 0);
 }
 
+TEST_CASE("large: what is too short grows", "[large]") {
+  supply s{source{}};
+  some_kept large;
+  large.deallocate(s, address_of(large.allocate(s, 3 * unit_bytes, 16)));
+  const void* const grown = large.allocate(s, 5 * unit_bytes, 16);
+  REQUIRE(grown != nullptr);
+  CHECK(large.last_fresh_bytes() == 2 * unit_bytes);
+  CHECK(large.free_bytes() == 0);
+  require_valid(large, s);
+  large.deallocate(s, address_of(grown));
+  s.source().fail_at(1);  // then it is mapped
+  REQUIRE(large.allocate(s, 6 * unit_bytes, 16) != nullptr);
+  CHECK(large.last_fresh_bytes() == 6 * unit_bytes);
+  CHECK(large.free_bytes() == 4 * unit_bytes);
+  require_valid(large, s);
+  large.release(s);
+  CHECK(s.mapped_bytes() == 0);
+}
+
+TEMPLATE_TEST_CASE("large: what is short or purged does not grow", "[large]", some_kept, none_kept) {
+  supply s{source{}};
+  TestType large;
+  const bool is_short = std::is_same_v<TestType, some_kept>;
+  const void* const p = large.allocate(s, is_short ? unit_bytes - page_bytes : 4 * unit_bytes, 16);
+  if (!is_short) s.source().fail_at(1);
+  large.deallocate(s, address_of(p));
+  const std::size_t idle_bytes = large.free_bytes();
+  REQUIRE(idle_bytes != 0);
+  REQUIRE(large.allocate(s, 5 * unit_bytes, 16) != nullptr);
+  CHECK(large.last_fresh_bytes() == 5 * unit_bytes);
+  CHECK(large.free_bytes() == idle_bytes);
+  large.release(s);
+}
+
 TEST_CASE("large: what is mapped in huge pages starts with one, and ends with one where the rest is not too much",
           "[large]") {
   constexpr std::size_t most_rest_bytes = 1 * MiB;
@@ -177,35 +211,15 @@ TEST_CASE("large: what is mapped in huge pages starts with one, and ends with on
   auto* const p = allocate(3 * MiB + 5);
   CHECK(address_of(p) % huge_page_bytes == 0);
   CHECK(large.last_fresh_bytes() == 3 * MiB + page_bytes);
-  CHECK(large.live_bytes() == 3 * MiB + page_bytes);
   CHECK(large.free_bytes() == 1 * MiB - page_bytes);
-  require_valid(large, s);
   CHECK(allocate(1 * MiB - page_bytes) == p + 3 * MiB + page_bytes);  // the next ones are cut from the rest
-  CHECK(large.last_fresh_bytes() == 0);
   CHECK(large.free_bytes() == 0);
-  require_valid(large, s);
 
   CHECK(address_of(allocate(3 * MiB - 1)) % huge_page_bytes == 0);
   CHECK(large.free_bytes() == 1 * MiB);
-  CHECK(address_of(allocate(3 * MiB - page_bytes)) % huge_page_bytes == 0);
-  CHECK(large.free_bytes() == 1 * MiB);  // the rest would be a page more
-  allocate(2 * MiB - page_bytes);
-  CHECK(large.free_bytes() == 1 * MiB);  // nothing of it is a huge page
+  CHECK(address_of(allocate(3 * MiB - page_bytes)) % huge_page_bytes == 0);  // the rest would be a page more
   CHECK(address_of(allocate(4 * MiB)) % huge_page_bytes == 0);
   CHECK(large.free_bytes() == 1 * MiB);
-  require_valid(large, s);
-  large.release(s);
-  CHECK(s.mapped_bytes() == 0);
-}
-
-TEST_CASE("large: where there are no addresses for huge pages, it is mapped without", "[large]") {
-  alignas(huge_page_bytes) static std::byte memory[2 * huge_page_bytes];
-  page_supply<buffer_source> s{buffer_source{memory + page_bytes, sizeof memory - page_bytes}};
-  some_kept large;
-  void* const p = large.allocate(s, 3 * MiB, 16, true, 1 * MiB);
-  REQUIRE(p != nullptr);
-  CHECK(address_of(p) % huge_page_bytes != 0);
-  CHECK(large.free_bytes() == 0);
   require_valid(large, s);
   large.release(s);
   CHECK(s.mapped_bytes() == 0);

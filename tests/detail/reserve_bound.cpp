@@ -51,6 +51,16 @@ constexpr std::size_t lowered = 9 * MiB - (8 * MiB - 9 * MiB / 4);
 
 }  // namespace
 
+TEST_CASE("reserve_bound: what is faulted in at a part of the cost raises it by such a part, and is forgotten",
+          "[reserve_bound]") {
+  reserve_bound<adapting> bound;
+  bound.note_given_back(4 * MiB, 0);
+  bound.note_fresh(2 * MiB, 0, 4);
+  CHECK(bound.bytes(0) == 2 * MiB);
+  bound.note_fresh(100 * MiB, 0);
+  CHECK(bound.bytes(0) == 6 * MiB);
+}
+
 TEST_CASE("reserve_bound: rises by twice what is regretted, and that is no more than was given back",
           "[reserve_bound]") {
   reserve_bound<adapting> bound;

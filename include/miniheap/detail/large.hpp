@@ -6,8 +6,8 @@
 /// What was freed is idle, and part of the arena's reserve; the next allocations are cut from it. What the page source
 /// will not take back waits, purged.
 ///
-/// In huge pages a byte costs a small part of what it costs to fault it in otherwise. So what is mapped for one or more
-/// of them starts where one does, and ends with one; behind the allocation it is idle.
+/// In huge pages a byte costs a small part of what it costs to fault it in otherwise. So where they are asked for, what
+/// is mapped starts with one, and ends with one if the rest is not too much, which is idle behind the allocation.
 #pragma once
 
 #include <miniheap/config.hpp>
@@ -20,8 +20,9 @@ inline constexpr std::size_t huge_page_bytes = 2 * MiB;
 
 class large_allocations {
  public:
-  /// Room for `bytes`, rounded up to pages. nullptr: nothing has changed. What is mapped is to be in huge pages if that
-  /// is said, and then up to `most_rest_bytes` more than are needed. O(log n) and the page source's time.
+  /// Room for `bytes`, rounded up to pages. nullptr: nothing has changed. For `in_huge_pages` it is mapped where there
+  /// is no idle range, `most_rest_bytes` more at most, and else idle pages are used as far as they go. O(log n) and the
+  /// page source's time.
   template <class Supply>
   void* allocate(Supply& supply, std::size_t bytes, std::size_t alignment, bool in_huge_pages = false,
                  std::size_t most_rest_bytes = 0) noexcept {
@@ -29,8 +30,9 @@ class large_allocations {
     alignment = larger(alignment, page_bytes);
     last_fresh_bytes_ = 0;
     page_range* taken = take_idle(supply, whole_bytes, alignment);
+    if (taken == nullptr && !in_huge_pages) taken = grow_idle(supply, whole_bytes, alignment);
     if (taken == nullptr && in_huge_pages) taken = map_in_huge_pages(supply, whole_bytes, alignment, most_rest_bytes);
-    if (taken == nullptr) taken = map(supply, whole_bytes, alignment);
+    if (taken == nullptr) taken = map(supply, whole_bytes, alignment, in_huge_pages);
     if (taken == nullptr) return nullptr;
     ranges_.note_least_dirty();
     taken->alignment = alignment;
@@ -154,6 +156,9 @@ class large_allocations {
   }
 
  private:
+  /// Moving fewer to where there is room for more costs more than new pages do.
+  static constexpr std::size_t least_moved_bytes = 64 * KiB;
+
   page_range& deallocate(page_range& gone) noexcept {
     live_bytes_ -= gone.bytes;
     --count_;
@@ -161,35 +166,29 @@ class large_allocations {
   }
 
   template <class Supply>
-  page_range* map(Supply& supply, std::size_t whole_bytes, std::size_t alignment) noexcept {
-    if (!ranges_.reserve(supply)) return nullptr;
+  page_range* map(Supply& supply, std::size_t whole_bytes, std::size_t alignment, bool in_huge_pages) noexcept {
+    if (!ranges_.reserve(supply, 1)) return nullptr;
     void* const p = supply.map(whole_bytes, alignment);
     if (p == nullptr) return nullptr;
+    if (in_huge_pages) supply.prefer_huge_pages(p, whole_bytes);
     last_fresh_bytes_ = whole_bytes;
     return ranges_.add(supply, address_of(p), whole_bytes);
   }
 
-  /// The same; what has a huge page starts with one, and ends with one where the rest is not too much. A few addresses
-  /// more are needed than for `map`.
+  /// The same in huge pages. nullptr: there are not as many addresses, but perhaps what `map` takes.
   template <class Supply>
   page_range* map_in_huge_pages(Supply& supply, std::size_t whole_bytes, std::size_t alignment,
                                 std::size_t most_rest_bytes) noexcept {
-    const std::size_t unit_bytes = whole_bytes < huge_page_bytes ? page_bytes : huge_page_bytes;
-    const std::size_t rest_bytes = align_up(whole_bytes, unit_bytes) - whole_bytes;
-    const bool has_rest = rest_bytes != 0 && rest_bytes <= most_rest_bytes;
-    page_range* const mapped = map(supply, whole_bytes + (has_rest ? rest_bytes : 0), larger(alignment, unit_bytes));
-    if (mapped == nullptr) return nullptr;
-    supply.prefer_huge_pages(mapped->memory(), mapped->bytes);
-    if (!has_rest) return mapped;
-    page_range* const rest = ranges_.add(supply, mapped->address + whole_bytes, rest_bytes);
-    if (rest == nullptr) {
-      ranges_.make_idle(*mapped);
-      return nullptr;
-    }
-    mapped->bytes = whole_bytes;
+    const std::size_t rest_bytes = align_up(whole_bytes, huge_page_bytes) - whole_bytes;
+    const bool has_rest = rest_bytes != 0 && rest_bytes <= most_rest_bytes && ranges_.reserve(supply, 2);
+    alignment = larger(alignment, huge_page_bytes);
+    page_range* const mapped = has_rest ? map(supply, whole_bytes + rest_bytes, alignment, true) : nullptr;
+    if (mapped == nullptr) return map(supply, whole_bytes, alignment, true);
+    mapped->bytes = last_fresh_bytes_ = whole_bytes;
     mapped->alignment = alignment;
+    page_range* const rest = ranges_.add(supply, mapped->end(), rest_bytes);
+    supply.note_unused(rest->memory(), rest_bytes);
     ranges_.make_idle(*rest);
-    last_fresh_bytes_ = whole_bytes;
     return mapped;
   }
 
@@ -222,14 +221,32 @@ class large_allocations {
     ranges_.make_idle(r, is_clean);
   }
 
-  /// Makes a range longer. What is mapped behind pages is as they are, to the kernel, which moves nothing of which a
-  /// part is to be in huge pages and another is not.
+  /// The longest idle range, if it is too short, made as long as needed: its pages need no page faults any more. O(log
+  /// n) and the page source's time.
+  template <class Supply>
+  page_range* grow_idle(Supply& supply, std::size_t whole_bytes, std::size_t alignment) noexcept {
+    if (!Supply::remaps) return nullptr;
+    page_range* const longest = ranges_.longest_idle();
+    if (longest == nullptr || longest->bytes < least_moved_bytes || longest->bytes >= whole_bytes ||
+        longest->is_clean || (longest->address & (alignment - 1)) != 0) {
+      return nullptr;
+    }
+    ranges_.take_idle(*longest);
+    if (remap(supply, *longest, whole_bytes, alignment, false)) return longest;
+    ranges_.make_idle(*longest);
+    return nullptr;
+  }
+
+  /// Makes a range longer that is not idle. The kernel moves nothing of which a part is to be in huge pages and another
+  /// is not; so all of it is, before.
   template <class Supply>
   bool remap(Supply& supply, page_range& r, std::size_t whole_bytes, std::size_t alignment,
              bool in_huge_pages) noexcept {
+    if (!Supply::remaps) return false;
     if (in_huge_pages) supply.prefer_huge_pages(r.memory(), r.bytes);
     void* const p = supply.remap(r.memory(), r.bytes, whole_bytes, alignment);
     if (p == nullptr) return false;
+    if (in_huge_pages && p != r.memory()) supply.prefer_huge_pages(p, whole_bytes);  // if it was copied after all
     last_fresh_bytes_ = whole_bytes - r.bytes;
     ranges_.move(r, address_of(p), whole_bytes);
     return true;

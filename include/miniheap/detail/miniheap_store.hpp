@@ -100,18 +100,21 @@ class miniheap_store {
   }
 
   void* allocate_large(std::size_t bytes, std::size_t alignment) noexcept {
-    const bool in_huge_pages = hints::wants_huge_pages(supply_.mapped_bytes(), bytes);
-    void* const p = large_.allocate(supply_, bytes, alignment, in_huge_pages, reserve_room(in_use_bytes() + bytes));
+    const bool is_dense = hints::wants_huge_pages(supply_.mapped_bytes());
+    const bool fills = hints::fills_huge_pages(bytes);
+    const std::size_t most_rest_bytes = is_hardened ? 0 : reserve_room(bytes) / 2;  // a guard would lie before it
+    void* const p = large_.allocate(supply_, bytes, alignment, fills, most_rest_bytes);
     if (p == nullptr) return nullptr;
-    note_fresh_large(in_huge_pages);
+    const bool is_fresh = large_.last_fresh_bytes() != 0;
+    if (is_dense && !fills && is_fresh) supply_.prefer_huge_pages(p, align_up(bytes, page_bytes));
+    note_fresh_large(bytes);
     note_activity(bytes);
     return p;
   }
 
   void* resize_large(std::uintptr_t address, std::size_t bytes, std::size_t alignment) noexcept {
-    const bool in_huge_pages = hints::wants_huge_pages(supply_.mapped_bytes(), bytes);
-    void* const p = large_.resize(supply_, address, bytes, alignment, in_huge_pages);
-    if (p != nullptr) note_fresh_large(in_huge_pages);
+    void* const p = large_.resize(supply_, address, bytes, alignment, hints::fills_huge_pages(bytes));
+    if (p != nullptr) note_fresh_large(bytes);
     settle();  // what the page source refused is in reserve
     return p;
   }
@@ -207,14 +210,14 @@ class miniheap_store {
   }
 
  private:
-  void note_fresh_large(bool in_huge_pages) noexcept {
-    const std::size_t fresh_bytes = large_.last_fresh_bytes();
-    bound_.note_fresh(in_huge_pages ? fresh_bytes / hints::huge_page_discount : fresh_bytes, in_use_bytes());
+  void note_fresh_large(std::size_t bytes) noexcept {
+    const std::size_t discount = hints::fills_huge_pages(bytes) ? hints::huge_page_discount : 1;
+    bound_.note_fresh(large_.last_fresh_bytes(), in_use_bytes(), discount);
   }
 
-  /// What the reserve has room for, when so much is in use.
-  [[nodiscard]] std::size_t reserve_room(std::size_t in_use_bytes) const noexcept {
-    const std::size_t most_bytes = bound_.bytes(in_use_bytes);
+  /// What the reserve has room for, when so much more is in use.
+  [[nodiscard]] std::size_t reserve_room(std::size_t more_bytes) const noexcept {
+    const std::size_t most_bytes = bound_.bytes(in_use_bytes() + more_bytes);
     return most_bytes - smaller(most_bytes, reserve_bytes());
   }
 
@@ -224,7 +227,7 @@ class miniheap_store {
     if (first == nullptr) return nullptr;
     const std::uint32_t clean_pages = pages - (dirty_pages - m.dirty_pages());
     if (hinted_page_source<Source> && clean_pages != 0)
-      hints::populate(miniheaps_, supply_, *first, clean_pages, reserve_room(in_use_bytes()));
+      hints::populate(miniheaps_, supply_, *first, clean_pages, reserve_room(0) / 2);
     note_taken(pages, clean_pages);
     return first;
   }

@@ -12,20 +12,21 @@ namespace miniheap::detail {
 
 template <page_source Source, arena_config Config>
 struct page_hints {
+  static constexpr bool has_huge_pages = hinted_page_source<Source> && Config.huge_pages_from_bytes != 0;
+
   /// How many times as much memory in huge pages could be faulted in at the same cost, at least: zeroing it is most of
   /// that.
   static constexpr std::size_t huge_page_discount = 4;
 
-  /// Whether a miniheap is to be in huge pages that is mapped when so many bytes are.
+  /// Whether what is mapped, when so many bytes are, is to be in huge pages: the arena is dense.
   static constexpr bool wants_huge_pages(std::size_t mapped_bytes) noexcept {
-    return hinted_page_source<Source> && Config.huge_pages_from_bytes != 0 &&
-           mapped_bytes > Config.huge_pages_from_bytes;
+    return has_huge_pages && mapped_bytes > Config.huge_pages_from_bytes;
   }
 
-  /// The same of a large allocation. One that has a huge page is filled soon, in an arena of any size.
-  static constexpr bool wants_huge_pages(std::size_t mapped_bytes, std::size_t bytes) noexcept {
-    constexpr bool are_allowed = hinted_page_source<Source> && Config.huge_pages_from_bytes != 0;
-    return (are_allowed && bytes >= huge_page_bytes) || wants_huge_pages(mapped_bytes);
+  /// Whether it is for a large allocation of so many bytes in an arena of any size. One that has a huge page is filled
+  /// soon.
+  static constexpr bool fills_huge_pages(std::size_t bytes) noexcept {
+    return has_huge_pages && bytes >= huge_page_bytes;
   }
 
   /// A used span of a miniheap has clean pages: populates them in one call with some that will follow, in proportion to
@@ -33,14 +34,14 @@ struct page_hints {
   /// the program, which may never touch all of them.
   template <class Set, class Supply>
   static void populate(Set& miniheaps, Supply& supply, const page_entry& first, std::uint32_t clean_pages,
-                       std::size_t reserve_room_bytes) noexcept {
+                       std::size_t most_bytes) noexcept {
     using descriptor = typename Set::descriptor;
     using shape = typename descriptor::shape;
     constexpr std::uint32_t most_pages = 64;
     descriptor& m = descriptor::of(address_of(&first));
     if (m.has_huge_pages || clean_pages > most_pages / 4) return;
     const std::size_t in_proportion = smaller(miniheaps.used_pages() / 16, std::size_t{most_pages});
-    const std::size_t ahead = smaller(in_proportion, reserve_room_bytes / 2 / page_bytes);
+    const std::size_t ahead = smaller(in_proportion, most_bytes / page_bytes);
     const std::uint32_t end = shape::page_of(&first) + first.pages;
     const std::uint32_t more_pages = m.clean_pages_at(end, static_cast<std::uint32_t>(ahead));
     if (clean_pages + more_pages == 1) return;

@@ -89,12 +89,14 @@ class page_ranges {
     return it == idle_.end() ? nullptr : &*it;
   }
 
-  /// Memory for one more range. False: there is none.
+  /// Memory for so many more ranges, one or two. False: there is none.
   template <class Supply>
-  bool reserve(Supply& supply) noexcept {
+  bool reserve(Supply& supply, int count) noexcept {
     void* const room = records_.take(supply);
-    if (room != nullptr) records_.give(room);
-    return room != nullptr;
+    if (room == nullptr) return false;
+    const bool is_there = count == 1 || reserve(supply, count - 1);
+    records_.give(room);
+    return is_there;
   }
 
   /// A new range, live once it is given an alignment. nullptr: no memory for its record.

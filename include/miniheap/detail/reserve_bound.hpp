@@ -53,12 +53,14 @@ class reserve_bound {
 
   /// Memory is taken that has to be faulted in. What was given back and not forgotten was given back too early, and
   /// would be at hand if the bound had been so much higher ever since. It rises by twice as much, as what comes next is
-  /// seldom of the same length: it is learned in few rounds then, and what is too much is lowered again.
-  void note_fresh(std::size_t bytes, std::size_t in_use_bytes) noexcept {
+  /// seldom of the same length: it is learned in few rounds then, and what is too much is lowered again. All that by
+  /// one part in `discount` of what is faulted in at such a part of the cost.
+  void note_fresh(std::size_t bytes, std::size_t in_use_bytes, std::size_t discount = 1) noexcept {
     if (!adapts) return;
-    const std::size_t regretted_bytes = smaller(bytes, given_back_bytes_);
-    if (regretted_bytes == 0) return;
+    std::size_t regretted_bytes = smaller(bytes, given_back_bytes_);
     given_back_bytes_ -= regretted_bytes;
+    regretted_bytes /= discount;
+    if (regretted_bytes == 0) return;
     regretted_bytes_ += regretted_bytes;
     const std::uint32_t highest = larger(stage_of(in_use_bytes), given_back_stage_);
     for (std::uint32_t stage = lowest_stage(in_use_bytes); stage <= highest; ++stage) {
