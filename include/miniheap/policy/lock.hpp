@@ -45,7 +45,8 @@ class futex_mutex {
   enum : std::uint32_t { unlocked, locked, contended };
 
   [[gnu::noinline, gnu::cold]] void wait(std::uint32_t seen) noexcept {
-    for (int spins = 0; seen != contended && spins < 100; ++spins) {
+    constexpr int most_spins = 400;  // some microseconds: to sleep and to be woken takes longer
+    for (int spins = 0; seen != contended && spins < most_spins; ++spins) {
       __builtin_ia32_pause();
       if (try_lock()) return;
     }
