@@ -102,8 +102,7 @@ class miniheap_store {
   void* allocate_large(std::size_t bytes, std::size_t alignment) noexcept {
     const bool is_dense = hints::wants_huge_pages(supply_.mapped_bytes());
     const bool fills = hints::fills_huge_pages(bytes);
-    const std::size_t most_rest_bytes = is_hardened ? 0 : reserve_room(bytes) / 2;  // a guard would lie before it
-    void* const p = large_.allocate(supply_, bytes, alignment, fills, most_rest_bytes);
+    void* const p = large_.allocate(supply_, bytes, alignment, fills, reserve_room(bytes) / 2);
     if (p == nullptr) return nullptr;
     const bool is_fresh = large_.last_fresh_bytes() != 0;
     if (is_dense && !fills && is_fresh) supply_.prefer_huge_pages(p, align_up(bytes, page_bytes));
@@ -287,7 +286,7 @@ class miniheap_store {
     if (!index_.reserve(supply_)) return nullptr;
     void* const room = descriptors_.take(supply_);
     if (room == nullptr) return nullptr;
-    const bool in_huge_pages = !is_hardened && hints::wants_huge_pages(supply_.mapped_bytes());  // guards break them
+    const bool in_huge_pages = hints::wants_huge_pages(supply_.mapped_bytes());
     void* const memory = supply_.map(Config.miniheap_bytes, Config.miniheap_bytes);
     if (memory == nullptr) {
       descriptors_.give(room);

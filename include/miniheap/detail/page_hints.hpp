@@ -12,7 +12,9 @@ namespace miniheap::detail {
 
 template <page_source Source, arena_config Config>
 struct page_hints {
-  static constexpr bool has_huge_pages = hinted_page_source<Source> && Config.huge_pages_from_bytes != 0;
+  /// The guards of a hardened arena would break them.
+  static constexpr bool has_huge_pages =
+      hinted_page_source<Source> && Config.huge_pages_from_bytes != 0 && Config.checks != beneath_hardened;
 
   /// How many times as much memory in huge pages could be faulted in at the same cost, at least: zeroing it is most of
   /// that.
