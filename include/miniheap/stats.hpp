@@ -21,11 +21,11 @@ struct arena_stats {
   std::size_t live_bytes = 0;           ///< usable bytes of live allocations
   std::size_t free_slot_bytes = 0;      ///< free slots in slabs, but for whole pages of them, which are free pages
   std::size_t slab_waste_bytes = 0;     ///< tails of slabs that hold no slot
-  std::size_t dirty_page_bytes = 0;     ///< free pages that were used, and idle ranges: resident mostly, to be used again
-  std::size_t clean_page_bytes = 0;     ///< free pages that were purged or never used: addresses without memory
-  std::size_t head_bytes = 0;           ///< page maps, and the guards of a hardened arena
-  std::size_t cache_bytes = 0;          ///< free slots in stocks of threads, or in quarantine
-  std::size_t metadata_bytes = 0;       ///< descriptors, the index of miniheaps, thread caches
+  std::size_t dirty_page_bytes = 0;  ///< free pages that were used, and idle ranges: resident mostly, to be used again
+  std::size_t clean_page_bytes = 0;  ///< free pages that were purged or never used: addresses without memory
+  std::size_t head_bytes = 0;        ///< page maps, and the guards of a hardened arena
+  std::size_t cache_bytes = 0;       ///< free slots in stocks of threads, or in quarantine
+  std::size_t metadata_bytes = 0;    ///< descriptors, the index of miniheaps, thread caches
 
   /// What the arena has of the system's memory, as far as it can know: all but clean pages. Less is resident where the
   /// program does not touch what it allocated, more where the system keeps huge pages together.
