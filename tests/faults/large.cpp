@@ -79,16 +79,17 @@ TEST_CASE("large faults: without memory for another record what is idle stays as
 }
 
 TEST_CASE("large faults: without memory for the record of what is left of a huge page nothing is left", "[large]") {
+  // Memory for records is the first thing that is asked for, or there is enough; asked for second, it would be missing.
+  const auto call = GENERATE(1u, 2u);
   int without_rest = 0;
   for (std::size_t records_used_before = 150; records_used_before < 250; ++records_used_before) {
     page_supply<failing_source<mmap_source>> s{failing_source<mmap_source>{mmap_source{}}};
     large_allocations large;
     for (std::size_t n = 0; n < records_used_before; ++n) REQUIRE(large.allocate(s, page_bytes, 16) != nullptr);
-    s.source().fail_at(1);  // memory for records, if that is asked for first
-    const void* const p = large.allocate(s, 3 * MiB, 16, true, 1 * MiB);
-    REQUIRE(p != nullptr);
+    s.source().fail_at(call);
+    REQUIRE(large.allocate(s, 3 * MiB, 16, true, 1 * MiB) != nullptr);
     CHECK(large.check());
-    if (address_of(p) % huge_page_bytes == 0 && large.free_bytes() == 0) ++without_rest;
+    if (large.free_bytes() == 0) ++without_rest;
     s.source().never_fail();
     large.release(s);
     REQUIRE(s.mapped_bytes() == 0);

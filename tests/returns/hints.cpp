@@ -4,6 +4,9 @@
 
 #include "catch.hpp"
 
+#include <sys/mman.h>
+#include <algorithm>
+#include <array>
 #include <vector>
 
 using namespace miniheap;
@@ -175,6 +178,20 @@ TEST_CASE("hints: what is mapped for a large allocation that has a huge page is 
   hinted_store<never_dense> never{hinted_source{}};
   never.allocate_large(8 * MiB, 16);
   CHECK(never.supply().source().preferred == 0);
+}
+
+TEST_CASE("hints: what is to be in huge pages in part grows without a copy", "[hints]") {
+  constexpr std::size_t bytes = 4 * MiB;
+  miniheap_store<mmap_source, first_fit, fullest_first, arena_config{.huge_pages_from_bytes = 256 * MiB}> store{
+      mmap_source{}};
+  void* const p = store.allocate_large(bytes, 16);
+  store.supply().prefer_small_pages(p, bytes / 2);  // to the kernel it is two mappings
+  const void* const q = store.resize_large(address_of(p), 64 * MiB, 16);
+  REQUIRE(q != nullptr);
+  std::array<unsigned char, bytes / page_bytes> is_resident{};
+  REQUIRE(::mincore(const_cast<void*>(q), bytes, is_resident.data()) == 0);
+  CHECK(std::count(is_resident.begin(), is_resident.end(), 0) == bytes / page_bytes);  // nothing was read or written
+  store.release();
 }
 
 TEMPLATE_TEST_CASE_SIG(

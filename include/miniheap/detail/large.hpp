@@ -20,9 +20,9 @@ inline constexpr std::size_t huge_page_bytes = 2 * MiB;
 
 class large_allocations {
  public:
-  /// Room for `bytes`, rounded up to pages. nullptr: nothing has changed. For `in_huge_pages` it is mapped where there
-  /// is no idle range, `most_rest_bytes` more at most, and else idle pages are used as far as they go. O(log n) and the
-  /// page source's time.
+  /// Room for `bytes`, rounded up to pages. nullptr: nothing has changed. Where no idle range is long enough, the
+  /// longest one grows; for huge pages all is mapped, and up to `most_rest_bytes` more. O(log n) and the page source's
+  /// time.
   template <class Supply>
   void* allocate(Supply& supply, std::size_t bytes, std::size_t alignment, bool in_huge_pages = false,
                  std::size_t most_rest_bytes = 0) noexcept {

@@ -32,8 +32,8 @@ struct page_hints {
   }
 
   /// A used span of a miniheap has clean pages: populates them in one call with some that will follow, in proportion to
-  /// what is in use, so that a small arena stays small, and to what the reserve has room for. Long spans are left to
-  /// the program, which may never touch all of them.
+  /// what is in use, so that a small arena stays small, and of `most_bytes` at most. Long spans are left to the
+  /// program, which may never touch all of them.
   template <class Set, class Supply>
   static void populate(Set& miniheaps, Supply& supply, const page_entry& first, std::uint32_t clean_pages,
                        std::size_t most_bytes) noexcept {
