@@ -111,15 +111,21 @@ class thread_cached : private detail::stocked_arena<Arena> {
   }
 
   [[nodiscard, gnu::always_inline]] bool try_deallocate_quickly(void* p) noexcept {
-    const std::uint32_t c = arena_.slot_class_of(p);
-    return c != detail::stock_classes && try_put(c, p);
+    const auto& mine = caches_.my_place();
+    if (!caches_.is_current(mine)) [[unlikely]]
+      return false;
+    const std::size_t c = arena_.slot_class_of(p);
+    return c != detail::stock_classes && try_put(mine.cache->stock, c, p);
   }
 
   [[nodiscard, gnu::always_inline]] bool try_deallocate_quickly(void* p, std::size_t bytes) noexcept {
     if (bytes > detail::max_small_bytes) [[unlikely]]
       return false;
-    const std::uint32_t c = detail::size_class(bytes);
-    return arena_.slot_class_of(p) == c && try_put(c, p);
+    const auto& mine = caches_.my_place();
+    if (!caches_.is_current(mine)) [[unlikely]]
+      return false;
+    const std::size_t c = detail::size_class(bytes);
+    return arena_.slot_class_of(p) == c && try_put(mine.cache->stock, c, p);
   }
   ///@}
 
@@ -244,6 +250,7 @@ class thread_cached : private detail::stocked_arena<Arena> {
   using base::arena;
   using base::deallocate_later;
   using base::flush;
+  using base::has_stock;
   using base::try_take;
 
  private:

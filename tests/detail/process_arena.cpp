@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <miniheap/detail/process_arena.hpp>
+#include <miniheap/thread_cache.hpp>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,13 +33,19 @@ struct fake_arena {
 
 struct quick_arena : fake_arena<quick_arena> {
   using fake_arena::fake_arena;
-  void* try_allocate_quickly(std::size_t bytes) noexcept { return bytes == 1 ? this : nullptr; }
+  void* try_allocate_quickly(std::size_t bytes) noexcept { return name != nullptr && bytes == 1 ? this : nullptr; }
   bool try_deallocate_quickly(void* p) noexcept { return p == this; }
   bool try_deallocate_quickly(void* p, std::size_t bytes) noexcept { return p == this && bytes == 1; }
 };
 
 struct for_threads;
 struct for_fork;
+
+/// Arenas of this file's own.
+template <class Arena>
+struct never_constructed : Arena {
+  using Arena::Arena;
+};
 
 }  // namespace
 
@@ -80,6 +87,22 @@ TEST_CASE("process arena: the quick path is taken where there is one, and not be
   static_cast<void>(plain::instance());
   CHECK(plain::allocate_quickly(1) == nullptr);
   CHECK_FALSE(plain::deallocate_quickly(&here));
+}
+
+TEMPLATE_TEST_CASE("process arena: the quick path of an arena finds nothing in memory that is zero", "[process]",
+                   miniheap::miniheap_server_arena, miniheap::miniheap_unchecked_arena,
+                   miniheap::miniheap_hardened_arena) {
+  using arena = process_arena<never_constructed<TestType>>;
+  std::thread{[] {  // which has never had a cache
+    int here = 0;
+    CHECK(arena::allocate_quickly(16) == nullptr);
+    for (void* const p : {static_cast<void*>(nullptr), static_cast<void*>(&here)}) {
+      CHECK_FALSE(arena::deallocate_quickly(p));
+      CHECK_FALSE(arena::deallocate_quickly(p, sizeof here));
+    }
+  }}
+      .join();
+  CHECK(arena::find() == nullptr);
 }
 
 TEST_CASE("process arena: locked around a fork, unlocked in both processes", "[process]") {

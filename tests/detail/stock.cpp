@@ -52,8 +52,7 @@ struct stocked {
     return p != nullptr ? p : s.refill(arena, c, budget_bytes);
   }
   void deallocate(std::uint32_t c, void* p) {
-    if (s.is_full(c)) return s.overflow(arena, c, p, budget_bytes);
-    s.put(c, p);
+    if (!s.try_put(c, p)) s.overflow(arena, c, p, budget_bytes);
   }
 };
 

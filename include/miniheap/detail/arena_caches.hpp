@@ -17,8 +17,9 @@ class alignas(cache_line_bytes) arena_caches {
  public:
   explicit arena_caches(Arena& arena) noexcept : arena_{arena} {
     const registry_guard guard{registry_};
-    key_ = registry_.next_key();
-    place_ = static_cast<std::uint32_t>(key_ % thread_caches::places);
+    change_key();
+    const void* const place = &registry_.caches_of_caller().current[key_ % thread_caches::places];
+    __atomic_store_n(&place_bytes_, static_cast<const std::byte*>(place) - thread_memory(), __ATOMIC_RELEASE);
   }
   arena_caches(const arena_caches&) = delete;
   arena_caches& operator=(const arena_caches&) = delete;
@@ -33,9 +34,12 @@ class alignas(cache_line_bytes) arena_caches {
   [[nodiscard]] cache_registry& registry() const noexcept { return registry_; }
 
   /// Where the calling thread's cache is found while the place `is_current`: not so before `attach`, and not after the
-  /// key has changed.
-  [[nodiscard, gnu::always_inline]] const thread_caches::place& my_place() const noexcept {
-    return caches_of_this_thread.current[place_];
+  /// key has changed. Also not in memory that is all zero, where these caches are not constructed yet: the place is
+  /// then where the thread's memory begins, which is with its own address (x86-64 psABI), and the key is zero. Whoever
+  /// sees the place sees the key, too.
+  [[nodiscard, gnu::always_inline]] thread_caches::place& my_place() const noexcept {
+    std::byte* const place = thread_memory() + __atomic_load_n(&place_bytes_, __ATOMIC_ACQUIRE);
+    return *reinterpret_cast<thread_caches::place*>(place);
   }
   [[nodiscard, gnu::always_inline]] bool is_current(const thread_caches::place& mine) const noexcept {
     return mine.key == __atomic_load_n(&key_, __ATOMIC_RELAXED);
@@ -56,12 +60,12 @@ class alignas(cache_line_bytes) arena_caches {
       if (cache == nullptr) return nullptr;
       if (cache->key != key_) cache->flush(arena_);  // it was called back
       cache->key = key_;
-      mine.current[place_] = {key_, cache};
+      my_place() = {key_, cache};
     }
     if (is_first && !registry_.watch(mine)) {
       const registry_guard guard{registry_};
       leave(*cache);
-      mine.current[place_] = {};
+      my_place() = {};
       return nullptr;
     }
     return cache;
@@ -137,6 +141,11 @@ class alignas(cache_line_bytes) arena_caches {
       align_up(quarantine_at + (has_quarantine ? sizeof(quarantine) : 0), page_bytes);
   static_assert(sizeof(thread_cache) % sizeof(void*) == 0, "the arrays lie right behind");
 
+  /// What a thread's variables of static storage lie at the same distance from, in each thread.
+  [[gnu::always_inline]] static std::byte* thread_memory() noexcept {
+    return static_cast<std::byte*>(__builtin_thread_pointer());
+  }
+
   thread_cache* find_registered() const noexcept {
     thread_cache* cache = registry_.caches_of_caller().all;
     while (cache != nullptr && cache->owner != this) cache = cache->of_thread.next;
@@ -193,10 +202,10 @@ class alignas(cache_line_bytes) arena_caches {
 
   Arena& arena_;
   cache_registry& registry_ = shared_cache_registry;
-  std::uint64_t key_ = 0;          // never used before; other threads compare theirs with it
-  std::uint32_t place_ = 0;        // in each thread's `current`
-  thread_cache* first_ = nullptr;  // a list
-  void* spares_ = nullptr;         // memory for caches, a list
+  std::uint64_t key_ = 0;           // never used before; other threads compare theirs with it
+  std::ptrdiff_t place_bytes_ = 0;  // from the thread's memory to the place in its `current`
+  thread_cache* first_ = nullptr;   // a list
+  void* spares_ = nullptr;          // memory for caches, a list
 };
 
 }  // namespace miniheap::detail

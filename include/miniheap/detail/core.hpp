@@ -12,20 +12,20 @@ namespace miniheap::detail {
 /// another kind, so one look tells both.
 struct start_rule {
   std::uint32_t reciprocal = 0;
-  std::uint32_t slots = 0;
+  std::uint32_t starts_below = 0;
 
   [[nodiscard, gnu::always_inline]] std::uint64_t position(std::uint32_t offset_bytes) const noexcept {
     return std::uint64_t{offset_bytes} * reciprocal;  // see slab_shape
   }
   [[nodiscard, gnu::always_inline]] bool is_start(std::uint64_t position) const noexcept {
-    return static_cast<std::uint32_t>(position) < reciprocal && position >> 32 < slots;
+    return static_cast<std::uint32_t>(position) < starts_below;
   }
 };
 
 inline constexpr std::array<start_rule, static_cast<std::size_t>(page_kind::slab) + size_classes> start_rules = [] {
   std::array<start_rule, static_cast<std::size_t>(page_kind::slab) + size_classes> table{};
   for (std::uint32_t c = 0; c < size_classes; ++c) {
-    table[static_cast<std::size_t>(slab_of_class(c))] = {shapes[c].reciprocal, shapes[c].slots};
+    table[static_cast<std::size_t>(slab_of_class(c))] = {shapes[c].reciprocal, shapes[c].starts_below};
   }
   return table;
 }();
@@ -92,7 +92,7 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
   }
 
   /// The same for small allocations only.
-  [[nodiscard, gnu::always_inline]] std::uint32_t slot_class_of(const void* p) const noexcept {
+  [[nodiscard, gnu::always_inline]] std::size_t slot_class_of(const void* p) const noexcept {
     const std::uintptr_t begin = base_of(p);
     std::uintptr_t asked = begin;
     // What is found there is equal, and a compiler that knows would go on with it: all that follows waited for a load.
@@ -108,7 +108,8 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     } else if (!is_slab(entry.kind)) [[unlikely]] {
       return stock_classes;
     }
-    const std::uint32_t c = class_of_slab(entry.kind);
+    const auto kind = static_cast<std::size_t>(entry.kind);
+    const std::size_t c = kind - static_cast<std::size_t>(page_kind::slab);
     if (c >= size_classes) __builtin_unreachable();
     return c;
   }

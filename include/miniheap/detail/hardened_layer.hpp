@@ -79,7 +79,9 @@ class hardened_layer : private sealed_arena<Inner, Config> {
   template <class... Size>
   [[nodiscard, gnu::always_inline]] bool try_deallocate_quickly(void* p,
                                                                 Size... bytes) noexcept requires waits_in_cache {
-    const std::uint32_t c = arena().slot_class_of(p);
+    if (!inner_.has_stock()) [[unlikely]]
+      return false;
+    const auto c = static_cast<std::uint32_t>(arena().slot_class_of(p));
     if (c == stock_classes) [[unlikely]]
       return false;
     const sealed_size asked = seals().open(p, shapes[c].slot_bytes);

@@ -38,7 +38,7 @@ class layered_arena {
   }
 
   /// The same for small allocations only.
-  [[nodiscard, gnu::always_inline]] std::uint32_t slot_class_of(const void* p) const noexcept {
+  [[nodiscard, gnu::always_inline]] std::size_t slot_class_of(const void* p) const noexcept {
     return core_.slot_class_of(p);
   }
 

@@ -16,7 +16,9 @@ namespace miniheap::detail {
 
 /// Whether an arena has a quick path: `try_allocate_quickly(bytes)` and `try_deallocate_quickly(p)` or `(p, bytes)` do
 /// what `try_allocate` and `deallocate` do with the default alignment, or nothing at all (nullptr, false) where that
-/// takes more than a few instructions or a call. nullptr and what is no allocation they leave alone.
+/// takes more than a few instructions or a call. nullptr and what is no allocation they leave alone. They are also
+/// asked before the arena is constructed, in memory that is all zero, and do nothing there: so nobody has to look
+/// first.
 template <class Arena>
 concept has_quick_path = requires(Arena& arena, void* p, std::size_t bytes) {
   { arena.try_allocate_quickly(bytes) }
@@ -49,20 +51,20 @@ class [[gnu::visibility("hidden")]] process_arena {
   ///@{
   [[nodiscard, gnu::always_inline]] static void* allocate_quickly([[maybe_unused]] std::size_t bytes) noexcept {
     if constexpr (has_quick_path<Arena>) {
-      if (is_ready()) [[likely]]
-        return object()->try_allocate_quickly(bytes);
+      return object()->try_allocate_quickly(bytes);
+    } else {
+      return nullptr;
     }
-    return nullptr;
   }
 
   template <class... Size>
   [[nodiscard, gnu::always_inline]] static bool deallocate_quickly([[maybe_unused]] void* p,
                                                                    [[maybe_unused]] Size... bytes) noexcept {
     if constexpr (has_quick_path<Arena>) {
-      if (is_ready()) [[likely]]
-        return object()->try_deallocate_quickly(p, bytes...);
+      return object()->try_deallocate_quickly(p, bytes...);
+    } else {
+      return false;
     }
-    return false;
   }
   ///@}
 

@@ -68,15 +68,16 @@ inline constexpr std::uint32_t size_classes = [] {
 
 /// Shape of the slabs of one size class.
 struct slab_shape {
-  std::uint32_t slot_bytes;
-  std::uint32_t reciprocal;  // ceil(2^32 / slot_bytes)
+  std::uint32_t reciprocal;    // ceil(2^32 / slot_bytes)
+  std::uint32_t starts_below;  // what the lower half of the position of a slot's start is less than
+  std::uint16_t slot_bytes;
   std::uint16_t slots;
   std::uint16_t pages;
-  std::uint32_t least_bytes;  // the smallest request that the class serves
+  std::uint16_t least_bytes;  // the smallest request that the class serves
 
   /// Whether the class serves a request of so many bytes.
   [[nodiscard]] constexpr bool serves(std::size_t bytes) const noexcept {
-    return bytes - least_bytes <= slot_bytes - least_bytes;
+    return bytes - least_bytes <= std::size_t{slot_bytes} - least_bytes;
   }
 
   /// Where an offset in the slab is, in slots: the whole part above bit 32, the rest below. Exact, as the error of the
@@ -87,9 +88,11 @@ struct slab_shape {
   [[nodiscard]] static constexpr std::uint32_t slot_of(std::uint64_t position) noexcept {
     return static_cast<std::uint32_t>(position >> 32);
   }
-  /// Whether a slot starts there: see D. Lemire et al., "Faster remainder by direct computation" (2019).
+  /// Whether a slot starts there: see D. Lemire et al., "Faster remainder by direct computation" (2019). Where slot n
+  /// starts, the lower half is n times the reciprocal's error, so a start of one slot too many shows as well; where
+  /// none does, it is not less than the reciprocal.
   [[nodiscard]] constexpr bool is_start(std::uint64_t position) const noexcept {
-    return static_cast<std::uint32_t>(position) < reciprocal && slot_of(position) < slots;
+    return static_cast<std::uint32_t>(position) < starts_below;
   }
 
   [[nodiscard]] constexpr std::uint32_t tail_bytes() const noexcept {
@@ -103,8 +106,14 @@ inline constexpr std::array<slab_shape, size_classes> shapes = [] {
   std::uint32_t slot_bytes = 16;
   for (slab_shape& shape : table) {
     const slab_size size = slab_size_for(slot_bytes);
-    shape = {slot_bytes, 0xffffffffu / slot_bytes + 1, static_cast<std::uint16_t>(size.slots),
-             static_cast<std::uint16_t>(size.pages), least_bytes};
+    const std::uint32_t reciprocal = 0xffffffffu / slot_bytes + 1;
+    const std::uint32_t error = reciprocal * slot_bytes;  // above 2^32, which is where it wraps around
+    shape = {reciprocal,
+             (size.slots - 1) * error + 1,
+             static_cast<std::uint16_t>(slot_bytes),
+             static_cast<std::uint16_t>(size.slots),
+             static_cast<std::uint16_t>(size.pages),
+             static_cast<std::uint16_t>(least_bytes)};
     least_bytes = slot_bytes + 1;
     slot_bytes = slot_bytes_above(slot_bytes);
   }

@@ -53,16 +53,19 @@ class stock {
     return slot;
   }
 
-  [[nodiscard, gnu::always_inline]] bool is_full(std::uint32_t c) const noexcept {
-    return bins_[c].top >= bins_[c].end;
-  }
-
-  /// Into a bin that is not full.
-  [[gnu::always_inline]] void put(std::uint32_t c, void* slot) noexcept {
+  /// Puts a slot into the bin, if `may_be_put()`, which is asked only while the bin is not full. False: it was not.
+  template <class Condition>
+  [[nodiscard, gnu::always_inline]] bool try_put(std::size_t c, void* slot, Condition may_be_put) noexcept {
     bin& b = bins_[c];
     void** const top = b.top;
+    if (top >= b.end || !may_be_put()) [[unlikely]]
+      return false;
     *top = slot;
     set_top(b, top + 1);
+    return true;
+  }
+  [[nodiscard, gnu::always_inline]] bool try_put(std::size_t c, void* slot) noexcept {
+    return try_put(c, slot, [] { return true; });
   }
 
   /// Fills an empty bin from the arena and takes a slot; nullptr: no memory. The bin may grow by `budget_bytes`' leave.
@@ -114,8 +117,9 @@ class stock {
     }
     r.refilled = 0;
     if (is_new) return arena.deallocate_batch(c, &slot, 1);
-    if (is_full(c)) give(arena, c, half(c));
-    put(c, slot);
+    if (try_put(c, slot)) return;
+    give(arena, c, half(c));
+    static_cast<void>(try_put(c, slot));
   }
 
   /// Gives everything back to the arena.

@@ -27,11 +27,13 @@ class stocked_arena {
     thread_cache* const cache = caches_.is_current(mine) ? mine.cache : caches_.attach();
     if (cache == nullptr) return arena_.deallocate_batch(stock_class, &p, 1);
     cache->waiting->add(p, stock_class, config.quarantine_bytes, [this, cache](void* gone, std::uint32_t c) noexcept {
-      if (cache->stock.is_full(c)) [[unlikely]]
-        return deallocate_more(c, gone);
-      cache->stock.put(c, gone);
+      if (!cache->stock.try_put(c, gone)) [[unlikely]]
+        deallocate_more(c, gone);
     });
   }
+
+  /// Whether the calling thread has a stock to work with. False also for memory that is all zero, with no arena yet.
+  [[nodiscard, gnu::always_inline]] bool has_stock() const noexcept { return caches_.is_current(caches_.my_place()); }
 
   /// Gives the stock of the calling thread back to the arena.
   void flush() const noexcept {
@@ -85,12 +87,14 @@ class stocked_arena {
   /// False: the stock is full, or not there, or that is a double free.
   [[gnu::always_inline]] bool try_put(std::uint32_t c, void* p) noexcept {
     const place& mine = caches_.my_place();
-    if (!caches_.is_current(mine) || mine.cache->stock.is_full(c)) [[unlikely]]
+    return caches_.is_current(mine) && try_put(mine.cache->stock, c, p);
+  }
+
+  /// False: the stock is full, or that is a double free.
+  [[gnu::always_inline]] bool try_put(detail::stock& stock, std::size_t c, void* p) noexcept {
+    if (!stock.try_put(c, p, [&] { return !who_has().is_in_stock(p); })) [[unlikely]]
       return false;
-    if (who_has().is_in_stock(p)) [[unlikely]]
-      return false;
-    mine.cache->stock.put(c, p);
-    to_stock(p, c);
+    to_stock(p, static_cast<std::uint32_t>(c));
     return true;
   }
 
