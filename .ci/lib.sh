@@ -59,10 +59,15 @@ install_packages() { # install_packages PACKAGE...: those that are missing; fals
 build_packages=(g++ meson ninja-build pkg-config python3 libboost-dev) # for every build
 test_packages=(catch2)
 
-configure() { # configure BUILD_DIRECTORY MESON_OPTION...: anew only where the options or the compiler changed
-  local directory=$1 wanted
+libraries=() # packages that a build does without where they are not installed
+
+configure() { # configure BUILD_DIRECTORY MESON_OPTION...: anew only where options, compiler or such libraries changed
+  local directory=$1 wanted package
   shift
   wanted="CXX=${CXX:-} CXXFLAGS=${CXXFLAGS:-} $*"
+  for package in "${libraries[@]}"; do
+    if is_installed "$package"; then wanted+=" $package"; fi
+  done
   if [[ -f $directory/build.ninja && $(cat "$directory/configured-with" 2>/dev/null) == "$wanted" ]]; then
     return 0
   fi

@@ -3,6 +3,9 @@
 # shellcheck shell=bash
 source "$(dirname "${BASH_SOURCE[0]}")/../.ci/lib.sh"
 
+# What bench/run measures beside the standard library's allocators.
+libraries=(libboost-container-dev libfoonathan-memory-dev libmimalloc-dev libjemalloc-dev libgoogle-perftools-dev)
+
 become() { PYTHONPATH=bench PYTHONDONTWRITEBYTECODE=1 exec python3 -m "$@"; } # become MODULE ARGUMENT...
 
 is_asked_for() { # is_asked_for 'OPTION...' ARGUMENT...: is one of these options among the arguments?

@@ -17,6 +17,7 @@ import subprocess
 import sys
 
 from comparison import command
+from comparison.machine import on_one_processor
 from comparison.measuring import in_turns
 from comparison.terminal import BOLD, cell, marked, painted
 
@@ -116,8 +117,9 @@ def measure_all(build, options):
     samples = {}
     for (workload, column), contender in in_turns([turns] * options.repetitions, name_of):
         path = build / "bench" / f"bench_{contender.program}"
-        nanoseconds = measure(path, name_of((workload, column), contender), options.seconds)
-        samples.setdefault((workload, column, contender.key), []).append(nanoseconds)
+        found = samples.setdefault((workload, column, contender.key), [])
+        with on_one_processor(len(found)):
+            found.append(measure(path, name_of((workload, column), contender), options.seconds))
     return samples
 
 
