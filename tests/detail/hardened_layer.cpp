@@ -92,6 +92,32 @@ TEMPLATE_TEST_CASE("hardened: usable is what was asked for, and contents are kep
   CHECK(arena.source().counts().mapped_bytes == 0);
 }
 
+TEST_CASE("hardened: the quick path does what the others do, or nothing", "[hardened]") {
+  cached arena{"hardened"};
+  CHECK(arena.try_allocate_quickly(64) == nullptr);  // there is no stock
+  auto* const first = static_cast<unsigned char*>(arena.allocate(64));
+  CHECK(arena.try_allocate_quickly(0) == nullptr);
+  CHECK(arena.try_allocate_quickly(detail::max_small_bytes) == nullptr);
+  CHECK(arena.try_allocate_quickly(1000) == nullptr);  // none of its size class
+  auto* const quick = static_cast<unsigned char*>(arena.try_allocate_quickly(64));
+  REQUIRE(quick != nullptr);
+  CHECK(std::all_of(quick, quick + 64, [](unsigned char byte) { return byte == 0; }));
+  CHECK(arena.usable_size(quick) == 64);
+  CHECK(arena.stats().allocations == 2);
+
+  CHECK_FALSE(arena.try_deallocate_quickly(quick, std::size_t{63}));
+  CHECK_FALSE(arena.try_deallocate_quickly(quick + 16));
+  CHECK_FALSE(arena.try_deallocate_quickly(arena.allocate(100 * KiB)));
+  CHECK(arena.try_deallocate_quickly(quick, std::size_t{64}));
+  CHECK_FALSE(arena.try_deallocate_quickly(quick));
+  CHECK(arena.try_deallocate_quickly(first));
+  void* const aligned = arena.allocate(64, 64);
+  CHECK_FALSE(arena.try_deallocate_quickly(aligned, std::size_t{64}));  // the caller had another alignment in mind
+  CHECK(arena.try_deallocate_quickly(aligned));
+  CHECK(arena.stats().allocations == 1);
+  CHECK(arena.check());
+}
+
 TEMPLATE_TEST_CASE("hardened: a walk shows what the program has", "[hardened]", plain, cached) {
   TestType arena;
   std::map<const void*, std::size_t> live;
