@@ -71,8 +71,8 @@ configure() { # configure BUILD_DIRECTORY MESON_OPTION...: anew only where optio
   if [[ -f $directory/build.ninja && $(cat "$directory/configured-with" 2>/dev/null) == "$wanted" ]]; then
     return 0
   fi
-  rm -rf "$directory"
   mkdir -p "$directory"
+  find "$directory" -mindepth 1 -maxdepth 1 ! -name '*.csv' ! -name '*.json' -exec rm -rf {} + # all but results
   if ! meson setup "$directory" "$@" >"$directory.log" 2>&1; then
     cat "$directory.log"
     return 1

@@ -66,6 +66,30 @@ TEST_CASE("thread_cached: nothing but a slot is freed quickly, whatever is check
   CHECK_FALSE(arena.try_deallocate_quickly(arena.allocate(1 * MiB)));
 }
 
+TEST_CASE("thread_cached: what is no start of a used slot is not freed quickly", "[thread_cache]") {
+  cached_arena arena;
+  for (std::uint32_t c = 0; c < detail::size_classes; ++c) {
+    const detail::slab_shape& shape = detail::shapes[c];
+    std::vector<std::byte*> live(2 * shape.slots);
+    for (std::byte*& p : live) p = static_cast<std::byte*>(arena.allocate(shape.slot_bytes));
+    std::sort(live.begin(), live.end());
+    for (std::byte* const p : live) {
+      const std::size_t end = shape.slot_bytes + shape.tail_bytes();  // of the slab, where that is its last slot
+      for (std::size_t offset = 1; offset < end; offset += offset < 40 || offset + 40 > shape.slot_bytes ? 1 : 13) {
+        std::byte* const inside = p + offset;
+        if (std::binary_search(live.begin(), live.end(), inside)) break;
+        if (arena.try_deallocate_quickly(inside) || arena.try_deallocate_quickly(inside, shape.slot_bytes))
+          FAIL(offset << " of " << shape.slot_bytes);
+      }
+    }
+    arena.deallocate(live.front(), shape.slot_bytes);
+    CHECK_FALSE(arena.try_deallocate_quickly(live.front()));
+    CHECK_FALSE(arena.try_deallocate_quickly(live.front(), shape.slot_bytes));
+    live.erase(live.begin());
+    for (std::byte* const p : live) arena.deallocate(p);
+  }
+}
+
 TEST_CASE("thread_cached: a thread that ends leaves nothing in stock, and no memory behind", "[thread_cache]") {
   cached_arena arena;
   std::size_t most_bytes = 0;

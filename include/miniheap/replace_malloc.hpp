@@ -6,7 +6,8 @@
 ///     #include <miniheap/replace_malloc.hpp>
 ///
 /// The macro may stand for the type of an arena, with an arena's interface and a constructor from a name; empty, it
-/// stands for `miniheap_server_arena`. What the environment can ask for is in detail/report_settings.hpp.
+/// stands for `miniheap_server_arena`. One that has a quick path (detail/process_arena.hpp) sees to its rules. What the
+/// environment can ask for is in detail/report_settings.hpp.
 #pragma once
 
 #ifndef MINIHEAP_REPLACE_MALLOC

@@ -3,6 +3,7 @@
 #include <miniheap/thread_cache.hpp>
 
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "cached_arena.hpp"
@@ -20,6 +21,22 @@ namespace {
 
 // ThreadSanitizer gives up on a process that forks and then starts threads.
 constexpr int threads_in_child = is_thread_sanitized ? 0 : 3;
+
+/// A function that stops in the middle, and is continued by whichever thread asks for it.
+struct fiber {
+  explicit fiber(void (*function)()) {
+    ::getcontext(&own);
+    own.uc_stack.ss_sp = stack.data();
+    own.uc_stack.ss_size = stack.size();
+    ::makecontext(&own, function, 0);
+  }
+  void go_on() { ::swapcontext(&caller, &own); }
+  void stop() { ::swapcontext(&own, &caller); }
+
+  ucontext_t own{};
+  ucontext_t caller{};
+  std::vector<char> stack = std::vector<char>(256 * KiB);
+};
 
 }  // namespace
 
@@ -108,4 +125,27 @@ TEST_CASE("arena_caches: what is asked of the arena behind them is the arena's a
   CHECK(arena.name() == std::string{"unnamed"});
   CHECK(arena.mapped_bytes() == 0);
   CHECK(arena.mapped_bytes() == arena.source().counts().mapped_bytes);
+}
+
+TEST_CASE("arena_caches: a fiber uses the stock of the thread that it is in", "[arena_caches]") {
+  if (is_thread_sanitized) return;  // it wants to be told of fibers
+  static miniheap_server_arena arena;
+  static void* in_fiber = nullptr;
+  static fiber moving{[] {
+    for (;;) {  // compilers take what they can out of a loop
+      in_fiber = arena.allocate(64);
+      moving.stop();
+      arena.deallocate(in_fiber, 64);
+      moving.stop();
+    }
+  }};
+  moving.go_on();
+  void* next = nullptr;
+  std::thread{[&] {
+    arena.deallocate(arena.allocate(64), 64);
+    moving.go_on();
+    next = arena.allocate(64);
+  }}.join();
+  CHECK(next == in_fiber);
+  arena.deallocate(next);
 }

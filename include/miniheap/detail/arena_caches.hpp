@@ -18,8 +18,9 @@ class alignas(cache_line_bytes) arena_caches {
   explicit arena_caches(Arena& arena) noexcept : arena_{arena} {
     const registry_guard guard{registry_};
     change_key();
-    const void* const place = &registry_.caches_of_caller().current[key_ % thread_caches::places];
-    __atomic_store_n(&place_bytes_, static_cast<const std::byte*>(place) - thread_memory(), __ATOMIC_RELEASE);
+    const std::uintptr_t place = address_of(&registry_.caches_of_caller().current[key_ % thread_caches::places]);
+    const std::uintptr_t of_thread = address_of(__builtin_thread_pointer());
+    __atomic_store_n(&place_bytes_, static_cast<std::intptr_t>(place - of_thread), __ATOMIC_RELEASE);
   }
   arena_caches(const arena_caches&) = delete;
   arena_caches& operator=(const arena_caches&) = delete;
@@ -38,7 +39,10 @@ class alignas(cache_line_bytes) arena_caches {
   /// then where the thread's memory begins, which is with its own address (x86-64 psABI), and the key is zero. Whoever
   /// sees the place sees the key, too.
   [[nodiscard, gnu::always_inline]] thread_caches::place& my_place() const noexcept {
-    std::byte* const place = thread_memory() + __atomic_load_n(&place_bytes_, __ATOMIC_ACQUIRE);
+    std::intptr_t place = __atomic_load_n(&place_bytes_, __ATOMIC_ACQUIRE);
+    // Each time anew, as a coroutine or a fiber may go on in another thread: what the compiler knows of threads it
+    // takes to be the same throughout a function.
+    asm("add %%fs:0, %0" : "+r"(place) : : "cc");
     return *reinterpret_cast<thread_caches::place*>(place);
   }
   [[nodiscard, gnu::always_inline]] bool is_current(const thread_caches::place& mine) const noexcept {
@@ -141,11 +145,6 @@ class alignas(cache_line_bytes) arena_caches {
       align_up(quarantine_at + (has_quarantine ? sizeof(quarantine) : 0), page_bytes);
   static_assert(sizeof(thread_cache) % sizeof(void*) == 0, "the arrays lie right behind");
 
-  /// What a thread's variables of static storage lie at the same distance from, in each thread.
-  [[gnu::always_inline]] static std::byte* thread_memory() noexcept {
-    return static_cast<std::byte*>(__builtin_thread_pointer());
-  }
-
   thread_cache* find_registered() const noexcept {
     thread_cache* cache = registry_.caches_of_caller().all;
     while (cache != nullptr && cache->owner != this) cache = cache->of_thread.next;
@@ -202,10 +201,10 @@ class alignas(cache_line_bytes) arena_caches {
 
   Arena& arena_;
   cache_registry& registry_ = shared_cache_registry;
-  std::uint64_t key_ = 0;           // never used before; other threads compare theirs with it
-  std::ptrdiff_t place_bytes_ = 0;  // from the thread's memory to the place in its `current`
-  thread_cache* first_ = nullptr;   // a list
-  void* spares_ = nullptr;          // memory for caches, a list
+  std::uint64_t key_ = 0;          // never used before; other threads compare theirs with it
+  std::intptr_t place_bytes_ = 0;  // from where a thread's memory begins to the place in its `current`
+  thread_cache* first_ = nullptr;  // a list
+  void* spares_ = nullptr;         // memory for caches, a list
 };
 
 }  // namespace miniheap::detail

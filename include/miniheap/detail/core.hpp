@@ -91,7 +91,7 @@ class core : public engine<Source, Fit, Selection, Config, Small, MiniheapLock> 
     return is_slot(p, *entry, c) ? c : stock_classes;
   }
 
-  /// The same for small allocations only.
+  /// The same for small allocations only; of a type that an address is made of without converting it.
   [[nodiscard, gnu::always_inline]] std::size_t slot_class_of(const void* p) const noexcept {
     const std::uintptr_t begin = base_of(p);
     std::uintptr_t asked = begin;

@@ -17,8 +17,8 @@ namespace miniheap::detail {
 /// Whether an arena has a quick path: `try_allocate_quickly(bytes)` and `try_deallocate_quickly(p)` or `(p, bytes)` do
 /// what `try_allocate` and `deallocate` do with the default alignment, or nothing at all (nullptr, false) where that
 /// takes more than a few instructions or a call. nullptr and what is no allocation they leave alone. They are also
-/// asked before the arena is constructed, in memory that is all zero, and do nothing there: so nobody has to look
-/// first.
+/// asked before the arena is constructed, in memory that is all zero, and while another thread constructs it, and do
+/// nothing then: so nobody has to look first.
 template <class Arena>
 concept has_quick_path = requires(Arena& arena, void* p, std::size_t bytes) {
   { arena.try_allocate_quickly(bytes) }

@@ -7,6 +7,7 @@
 
 #include <miniheap/detail/units.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -88,9 +89,9 @@ struct slab_shape {
   [[nodiscard]] static constexpr std::uint32_t slot_of(std::uint64_t position) noexcept {
     return static_cast<std::uint32_t>(position >> 32);
   }
-  /// Whether a slot starts there: see D. Lemire et al., "Faster remainder by direct computation" (2019). Where slot n
-  /// starts, the lower half is n times the reciprocal's error, so a start of one slot too many shows as well; where
-  /// none does, it is not less than the reciprocal.
+  /// Whether a slot starts at a position in the slab: see D. Lemire et al., "Faster remainder by direct computation"
+  /// (2019). Where slot n starts, the lower half is n times the reciprocal's error, so the end of the last slot shows
+  /// as well, unless that is the slab's end; where none starts, it is not less than the reciprocal.
   [[nodiscard]] constexpr bool is_start(std::uint64_t position) const noexcept {
     return static_cast<std::uint32_t>(position) < starts_below;
   }
@@ -119,6 +120,10 @@ inline constexpr std::array<slab_shape, size_classes> shapes = [] {
   }
   return table;
 }();
+
+static_assert(std::all_of(shapes.begin(), shapes.end(),
+                          [](const slab_shape& s) { return s.starts_below > 1 || s.tail_bytes() == 0; }),
+              "where the reciprocal is exact, slots fill the slab");
 
 /// The class of each multiple of 16 bytes.
 inline constexpr std::array<std::uint8_t, max_small_bytes / 16 + 1> classes_by_16_bytes = [] {

@@ -10,6 +10,7 @@
 #include <miniheap/detail/size_class.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 namespace miniheap::detail {
@@ -119,7 +120,8 @@ class stock {
     if (is_new) return arena.deallocate_batch(c, &slot, 1);
     if (try_put(c, slot)) return;
     give(arena, c, half(c));
-    static_cast<void>(try_put(c, slot));
+    [[maybe_unused]] const bool is_put = try_put(c, slot);
+    assert(is_put && "a bin in use holds one slot at least, and half of them have gone");
   }
 
   /// Gives everything back to the arena.

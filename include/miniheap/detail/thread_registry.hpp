@@ -146,6 +146,8 @@ class cache_registry {
   bool has_thread_key_ = false;
 };
 
+// In static thread-local storage: it lies at the same distance from where a thread's memory begins in each thread,
+// which is how arenas find it (arena_caches.hpp).
 #define MINIHEAP_SHARED_BY_ALL_OBJECTS [[gnu::visibility("default")]]
 MINIHEAP_SHARED_BY_ALL_OBJECTS inline thread_local constinit thread_caches caches_of_this_thread
     [[gnu::tls_model("initial-exec")]] = {};
