@@ -7,7 +7,6 @@
 
 #include <miniheap/detail/units.hpp>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -121,9 +120,14 @@ inline constexpr std::array<slab_shape, size_classes> shapes = [] {
   return table;
 }();
 
-static_assert(std::all_of(shapes.begin(), shapes.end(),
-                          [](const slab_shape& s) { return s.starts_below > 1 || s.tail_bytes() == 0; }),
-              "where the reciprocal is exact, slots fill the slab");
+static_assert(
+    [] {
+      for (const slab_shape& s : shapes) {
+        if (s.starts_below == 1 && s.tail_bytes() != 0) return false;
+      }
+      return true;
+    }(),
+    "where the reciprocal is exact, slots fill the slab");
 
 /// The class of each multiple of 16 bytes.
 inline constexpr std::array<std::uint8_t, max_small_bytes / 16 + 1> classes_by_16_bytes = [] {
