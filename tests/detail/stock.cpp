@@ -212,3 +212,26 @@ TEST_CASE("stock: without memory nothing is taken and nothing lost", "[stock]") 
   CHECK(one.s.slots() == 0);
   REQUIRE(one.s.check() == nullptr);
 }
+
+TEST_CASE("stock: a bin that was closed while it was full loses nothing when it opens again", "[stock]") {
+  stocked one;
+  const std::uint32_t c = size_class(48);
+  std::vector<void*> live(2000);
+  one.arena.allocate_batch(c, live.data(), 2000, 0);  // another thread had them
+  for (int n = 0; n < 400; ++n) live.push_back(one.allocate(c));
+  const auto deallocate_one = [&] {
+    one.deallocate(c, live.back());
+    live.pop_back();
+    REQUIRE(one.arena.out.size() == live.size() + one.s.slots());
+  };
+  one.arena.is_sparse = true;
+  std::size_t slots = 0;
+  do {
+    slots = one.s.slots();
+    deallocate_one();
+  } while (one.s.slots() != slots);  // one went back to the arena
+  REQUIRE(slots > 64);
+  one.arena.is_sparse = false;
+  while (live.size() > 500) deallocate_one();
+  CHECK(one.s.check() == nullptr);
+}

@@ -119,9 +119,10 @@ class stock {
     r.refilled = 0;
     if (is_new) return arena.deallocate_batch(c, &slot, 1);
     if (try_put(c, slot)) return;
-    give(arena, c, half(c));
-    [[maybe_unused]] const bool is_put = try_put(c, slot);
-    assert(is_put && "a bin in use holds one slot at least, and half of them have gone");
+    give(arena, c, half(c));  // what is left may be above the limit still, of a bin that was closed while it was full
+    assert(count(c) < r.capacity && "half of the array is unused");
+    *bins_[c].top = slot;
+    set_top(bins_[c], bins_[c].top + 1);
   }
 
   /// Gives everything back to the arena.
