@@ -51,3 +51,14 @@ TEST_CASE("stocked_arena: a mapping grows into what was in stock", "[thread_cach
   arena.deallocate(q);
   CHECK(arena.check());
 }
+
+TEST_CASE("stocked_arena: a slot that nobody has had is not freed quickly", "[stocked]") {
+  cached_arena arena;
+  void* const live = arena.allocate(64);
+  arena.flush();
+  auto* const slab = reinterpret_cast<std::byte*>(detail::align_down(detail::address_of(live), detail::page_bytes));
+  for (std::size_t n = 0; n < detail::page_bytes / 64; ++n) {
+    if (slab + 64 * n != live) CHECK_FALSE(arena.try_deallocate_quickly(slab + 64 * n));
+  }
+  CHECK(arena.try_deallocate_quickly(live));
+}
